@@ -1,1 +1,7 @@
-export {}
+export * as Batch from "./Batch.ts"
+export * as DeadLetter from "./DeadLetter.ts"
+export * as Decimal from "./Decimal.ts"
+export * as EventLog from "./EventLog.ts"
+export * as EventTime from "./EventTime.ts"
+export * as StateHash from "./StateHash.ts"
+export * as ViewStore from "./ViewStore.ts"

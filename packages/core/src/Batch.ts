@@ -110,7 +110,7 @@ export class BatchBuilder {
     this.#put(this.#values, i, value)
     this.#timestamps[i] = timestamp
     if (headers !== undefined && headers.length > 0) {
-      this.#headers ??= Array.from<ReadonlyArray<Header>>({ length: i }).fill([])
+      this.#headers ??= Array.from({ length: i }, () => [])
       this.#headers.push(headers)
     } else this.#headers?.push([])
     this.#count = i + 1

@@ -25,6 +25,9 @@ export const fromDouble = (value: number, scale: number): number | undefined => 
 
 const pattern = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d{1,3}))?$/
 
+/** Whether a text is a decimal, plain or with an exponent. */
+export const isText = (text: string): boolean => pattern.test(text)
+
 /** The scaled integer of a decimal's text (plain or with an exponent), or `undefined` when it isn't one or can't be held exactly. */
 export const fromText = (text: string, scale: number): number | undefined => {
   const match = pattern.exec(text)
@@ -46,7 +49,9 @@ export const fromText = (text: string, scale: number): number | undefined => {
 /** The text of a scaled integer with exactly `scale` places. */
 export const format = (scaled: number | bigint, scale: number): string => {
   const negative = scaled < 0
-  const digits = String(scaled).replace("-", "").padStart(scale + 1, "0")
+  const digits = String(scaled)
+    .replace("-", "")
+    .padStart(scale + 1, "0")
   const text = scale === 0 ? digits : `${digits.slice(0, -scale)}.${digits.slice(-scale)}`
   return negative ? `-${text}` : text
 }

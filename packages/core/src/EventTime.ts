@@ -26,6 +26,7 @@ export const isLate = (watermark: number, end: number): boolean => watermark >= 
 /** A duration as whole milliseconds: `"5 seconds"`, `"1 minute"`, or a number of milliseconds. */
 export const millis = (duration: Duration.Input): number => {
   const ms = Duration.toMillis(Duration.fromInputUnsafe(duration))
-  if (!Number.isInteger(ms) || ms < 0) throw new RangeError(`expected a whole number of milliseconds, got ${String(duration)}`)
+  if (!Number.isInteger(ms) || ms < 0)
+    throw new RangeError(`expected a whole number of milliseconds, got ${String(duration)}`)
   return ms
 }

@@ -53,11 +53,7 @@ export const canonical = (row: ReadonlyArray<StateValue>): string => {
 }
 
 /** The state hash of a version, 64 hexadecimal digits. */
-export const ofVersion = (
-  store: Service,
-  view: string,
-  version: number
-): Effect.Effect<string, ViewStoreError> =>
+export const ofVersion = (store: Service, view: string, version: number): Effect.Effect<string, ViewStoreError> =>
   Effect.gen(function* () {
     const sum = new Accumulator()
     const info = yield* store.version(view, version)

@@ -236,14 +236,13 @@ export interface Service {
    */
   readonly register: (
     spec: VersionSpec,
-    topic: { readonly id: string; readonly starts: ReadonlyArray<{ readonly partition: number; readonly offset: number }> }
+    topic: {
+      readonly id: string
+      readonly starts: ReadonlyArray<{ readonly partition: number; readonly offset: number }>
+    }
   ) => Effect.Effect<VersionInfo, ViewStoreError>
   /** Takes the version's lock for the scope and issues a new epoch; `owner` is shown to whoever is refused meanwhile. */
-  readonly acquire: (
-    view: string,
-    version: number,
-    owner: string
-  ) => Effect.Effect<Lease, ViewStoreError, Scope.Scope>
+  readonly acquire: (view: string, version: number, owner: string) => Effect.Effect<Lease, ViewStoreError, Scope.Scope>
   /** Applies the commits of one or more partitions in one transaction. */
   readonly commit: (lease: Lease, commits: ReadonlyArray<Commit>) => Effect.Effect<void, ViewStoreError>
   /** Marks a version as caught up and shows it as `<view>__v<N>`. */

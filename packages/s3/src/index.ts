@@ -1,1 +1,5 @@
-export {}
+export * as FolderObjectStore from "./FolderObjectStore.ts"
+export * as Key from "./Key.ts"
+export * as MemoryObjectStore from "./MemoryObjectStore.ts"
+export * from "./ObjectStore.ts"
+export * from "./ObjectStoreError.ts"

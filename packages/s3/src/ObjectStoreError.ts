@@ -1,0 +1,113 @@
+/**
+ * The one error of the object store port. `reason` says what happened; its message names the key and what to do next.
+ *
+ * Handle a case with `Effect.catchReason("ObjectStoreError", "NotFound", …)`; drivers add reasons, not signatures.
+ */
+import * as Schema from "effect/Schema"
+
+/** There is no object with this key. */
+export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", { key: Schema.String }) {
+  override get message(): string {
+    return `there is no object "${this.key}"; check the key and the store's folder or bucket`
+  }
+}
+
+/** The store refused the operation for lack of rights (EACCES, EPERM, EROFS; HTTP 401 and 403). Nothing was changed. */
+export class PermissionDenied extends Schema.TaggedError<PermissionDenied>()("PermissionDenied", {
+  key: Schema.String,
+  operation: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message(): string {
+    return `no permission to ${this.operation} "${this.key}"; grant this process read and write access to the store`
+  }
+}
+
+/** The store is full (ENOSPC, EDQUOT). The object was not written. */
+export class NoSpace extends Schema.TaggedError<NoSpace>()("NoSpace", {
+  key: Schema.String,
+  operation: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message(): string {
+    return `no space left to ${this.operation} "${this.key}"; free space or raise the quota, then try again`
+  }
+}
+
+/**
+ * The driver can't tell whether the operation took effect: a lost response, or a failed flush after the object became visible. The caller
+ * reads the key back and compares; neither "it happened" nor "it didn't" may be assumed.
+ */
+export class Unknown extends Schema.TaggedError<Unknown>()("Unknown", {
+  key: Schema.String,
+  operation: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message(): string {
+    return `it is unknown whether ${this.operation} of "${this.key}" took effect; read the object back and compare it`
+  }
+}
+
+/** The key or prefix breaks the rules of {@link checkKey}, or the driver can't hold it (too long, or it names a folder). Nothing was done. */
+export class InvalidKey extends Schema.TaggedError<InvalidKey>()("InvalidKey", {
+  key: Schema.String,
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return `"${this.key}" is no valid key: ${this.problem}; use slash-separated, non-empty segments`
+  }
+}
+
+/** The range isn't `0 ≤ start ≤ end` in whole bytes. Nothing was read. */
+export class InvalidRange extends Schema.TaggedError<InvalidRange>()("InvalidRange", {
+  key: Schema.String,
+  start: Schema.String,
+  end: Schema.String
+}) {
+  override get message(): string {
+    return `[${this.start}, ${this.end}) of "${this.key}" is no byte range; give whole numbers with 0 ≤ start ≤ end`
+  }
+}
+
+/** The storage below can't do the operation at all, e.g. a file system without hard links. Nothing was changed. */
+export class Unsupported extends Schema.TaggedError<Unsupported>()("Unsupported", {
+  key: Schema.String,
+  operation: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message(): string {
+    return `this storage can't ${this.operation} "${this.key}"; use a file system with hard links, or an S3 bucket`
+  }
+}
+
+/** Any other failure of the storage. An object under the key is as it was: whole and old, or whole and absent. */
+export class Io extends Schema.TaggedError<Io>()("Io", {
+  key: Schema.String,
+  operation: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message(): string {
+    const detail = this.cause instanceof Error ? `: ${this.cause.message}` : ""
+    return `could not ${this.operation} "${this.key}"${detail}; look at the storage, then try again`
+  }
+}
+
+/** What went wrong. */
+export const Reason = Schema.Union([
+  NotFound,
+  PermissionDenied,
+  NoSpace,
+  Unknown,
+  InvalidKey,
+  InvalidRange,
+  Unsupported,
+  Io
+])
+export type Reason = typeof Reason.Type
+
+/** The one error of the port. */
+export class ObjectStoreError extends Schema.TaggedError<ObjectStoreError>()("ObjectStoreError", { reason: Reason }) {
+  override get message(): string {
+    return this.reason.message
+  }
+}

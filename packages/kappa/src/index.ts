@@ -1,1 +1,6 @@
-export {}
+export { decimal, instant } from "@headrace/core/TopicSchema"
+export * as Aggregate from "./Aggregate.ts"
+export * as Kernel from "./Kernel.ts"
+export * as Log from "./Log.ts"
+export * as View from "./View.ts"
+export * as Window from "./Window.ts"

@@ -1,1 +1,3 @@
-export {}
+export * as Archive from "./Archive.ts"
+export * as HandOver from "./HandOver.ts"
+export * as OneLog from "./OneLog.ts"

@@ -1,0 +1,132 @@
+/**
+ * One log: a topic's records from the archive and then from the tail, per partition, in offset order, each exactly once.
+ *
+ * **Overlap** (an offset that both hold) is read from one of them. **A gap** (an offset that neither holds) refuses with the exact missing
+ * range, before anything is given out. **Identity**: an archive of another creation of the topic is refused. What to read from where is
+ * decided by `HandOver.plan`, which is pure; here it is carried out.
+ */
+import type { ColumnBatch } from "@headrace/core/Batch"
+import type { Codec } from "@headrace/core/Codec"
+import { CodecError } from "@headrace/core/Codec"
+import type { PartitionRange } from "@headrace/core/EventLog"
+import { EventLog, EventLogError } from "@headrace/core/EventLog"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { Archive, ArchiveError, type Holding } from "./Archive.ts"
+import * as HandOver from "./HandOver.ts"
+
+/** The archive belongs to another creation of the topic: offsets of the two can't be put in one order. */
+export class TopicRecreated extends Schema.TaggedError<TopicRecreated>()("TopicRecreated", {
+  topic: Schema.String,
+  archived: Schema.String,
+  current: Schema.String
+}) {
+  override get message() {
+    return `topic "${this.topic}" was deleted and made anew (id ${this.current}); the archive holds the old one (id ${this.archived}): archive the new one to another location`
+  }
+}
+
+/** The one error of the log over archive and tail. */
+export class OneLogError extends Schema.TaggedError<OneLogError>()("OneLogError", {
+  reason: Schema.Union([HandOver.Gap, TopicRecreated, ArchiveError, EventLogError, CodecError])
+}) {
+  override get message() {
+    return this.reason.message
+  }
+}
+
+/** A topic over both tiers; `begin` is the first offset that one of them holds. */
+export interface Description {
+  readonly topicId: string
+  readonly partitions: ReadonlyArray<
+    PartitionRange & { readonly archive: HandOver.Range | undefined; readonly tail: HandOver.Range }
+  >
+}
+
+export interface ReadOptions {
+  readonly topic: string
+  readonly partition: number
+  readonly from: number
+  readonly until: number
+  /** The declared columns wanted. */
+  readonly columns: ReadonlyArray<string>
+  /** Which tier gives an offset that both hold: a replay prefers the archive, a live run the tail. */
+  readonly prefer: "archive" | "tail"
+  /** At most this many records in a batch from the tail. */
+  readonly maxRecords?: number
+}
+
+export interface Service {
+  readonly describe: (topic: string) => Effect.Effect<Description, OneLogError>
+  /** The records of `[from, until)` in batches that chain and together cover exactly that range. */
+  readonly read: (codec: Codec, options: ReadOptions) => Stream.Stream<ColumnBatch, OneLogError>
+}
+
+export class OneLog extends Context.Service<OneLog, Service>()("@headrace/archive/OneLog") {}
+
+const wrap = (reason: OneLogError["reason"]) => new OneLogError({ reason })
+
+/** Over the log, and over the archive where there is one. */
+export const make: Effect.Effect<Service, never, EventLog> = Effect.gen(function* () {
+  const log = yield* EventLog
+  const archive = Option.getOrUndefined(yield* Effect.serviceOption(Archive))
+
+  const describe = Effect.fn("OneLog.describe")(function* (topic: string) {
+    const tail = yield* Effect.mapError(log.describe(topic), wrap)
+    const holding: Holding | undefined =
+      archive === undefined ? undefined : yield* Effect.mapError(archive.holding(topic), wrap)
+    if (holding !== undefined && holding.topicId !== tail.id)
+      return yield* wrap(new TopicRecreated({ topic, archived: holding.topicId, current: tail.id }))
+    const partitions = tail.partitions.map((p) => {
+      const held = holding?.ranges.get(p.partition)
+      return {
+        partition: p.partition,
+        begin: held === undefined ? p.begin : Math.min(held.begin, p.begin),
+        end: held === undefined ? p.end : Math.max(held.end, p.end),
+        archive: held,
+        tail: { begin: p.begin, end: p.end }
+      }
+    })
+    return { topicId: tail.id, partitions } satisfies Description
+  })
+
+  const readSegment = (
+    codec: Codec,
+    options: ReadOptions,
+    segment: HandOver.Segment
+  ): Stream.Stream<ColumnBatch, OneLogError> => {
+    const { columns, maxRecords, partition, topic } = options
+    const { from, until } = segment
+    if (segment.tier === "archive")
+      return Stream.mapError(archive!.read(codec, { topic, partition, from, until, columns }), wrap)
+    const bounds = maxRecords === undefined ? { from, until } : { from, until, maxRecords }
+    return log.read({ topic, partition, ...bounds }).pipe(
+      Stream.mapEffect((batch) => codec.decode(batch, columns)),
+      Stream.mapError(wrap)
+    )
+  }
+
+  const read = (codec: Codec, options: ReadOptions): Stream.Stream<ColumnBatch, OneLogError> =>
+    Stream.unwrap(
+      Effect.gen(function* () {
+        const { from, partition, prefer, topic, until } = options
+        const { partitions } = yield* describe(topic)
+        const held = partitions[partition]
+        const ranges = { archive: held?.archive, tail: held?.tail ?? { begin: 0, end: 0 } }
+        const segments = yield* Effect.mapError(
+          Effect.fromResult(HandOver.plan({ topic, partition, from, until, prefer, ...ranges })),
+          wrap
+        )
+        return Stream.fromIterable(segments).pipe(Stream.flatMap((segment) => readSegment(codec, options, segment)))
+      })
+    )
+
+  return { describe, read }
+})
+
+/** The log over the `EventLog`, and over the `Archive` if that service is provided too. */
+export const layer: Layer.Layer<OneLog, never, EventLog> = Layer.effect(OneLog, make)

@@ -1,0 +1,51 @@
+/** A version in the store: made known, its lock taken, its positions read. */
+import { OneLog, type Description } from "@headrace/archive/OneLog"
+import { type Lease, type Position, type VersionInfo, ViewStore } from "@headrace/core/ViewStore"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as View from "./View.ts"
+import { type ViewError, wrap } from "./ViewError.ts"
+
+/** A declaration together with the hash of the source bytes that it was loaded from. */
+export interface Declared {
+  readonly view: View.Any
+  readonly source: string
+}
+
+/** A version that this process may write to, until the scope closes. */
+export interface Held {
+  readonly view: View.Any
+  readonly info: VersionInfo
+  readonly lease: Lease
+  readonly topic: Description
+  readonly positions: ReadonlyArray<Position>
+}
+
+/** Registers the version (its partitions begin where the log or the archive begins) without taking its lock. */
+export const register = Effect.fnUntraced(function* (
+  declared: Declared
+): Effect.fn.Return<{ readonly info: VersionInfo; readonly topic: Description }, ViewError, OneLog | ViewStore> {
+  const log = yield* OneLog
+  const store = yield* ViewStore
+  const topic = yield* Effect.mapError(log.describe(declared.view.source.topic), wrap)
+  const starts = topic.partitions.map((p) => ({ partition: p.partition, offset: p.begin }))
+  const info = yield* Effect.mapError(
+    store.register(View.spec(declared.view, declared.source), { id: topic.topicId, starts }),
+    wrap
+  )
+  return { info, topic }
+})
+
+/** Registers the version, takes its lock for the scope and reads where it stands. `owner` is shown to whoever is refused meanwhile. */
+export const hold = Effect.fnUntraced(function* (
+  declared: Declared,
+  owner: string
+): Effect.fn.Return<Held, ViewError, OneLog | ViewStore | Scope.Scope> {
+  const { name, version } = declared.view
+  const store = yield* ViewStore
+  yield* register(declared)
+  const lease = yield* Effect.mapError(store.acquire(name, version, owner), wrap)
+  // What was read before the lock was held may have moved since.
+  const { info, topic } = yield* register(declared)
+  return { view: declared.view, info, lease, topic, positions: info.positions }
+})

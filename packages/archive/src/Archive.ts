@@ -71,6 +71,8 @@ export interface ReadOptions {
 }
 
 export interface Service {
+  /** Where the archive's tables are, as other engines see it: an absolute path or a URI; a topic's table is `<location>/<topic>`. */
+  readonly location: string
   /** What is held of a topic, or `undefined` when it has no archive. */
   readonly holding: (topic: string) => Effect.Effect<Holding | undefined, ArchiveError>
   /**

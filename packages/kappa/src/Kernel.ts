@@ -63,6 +63,7 @@ export const make = (view: Any, start: Position): Kernel => {
   const { columns: selected, eventTime, filters, filtersBeforeEventTime, schema } = view.source
   const row = Row.make(schema, selected)
   const argument = row as never
+  const print = Row.printer(schema, selected)
   const size = view.window?.size
   const slots = new Slots(view.keys.length)
   const aggregates = view.aggregates.map(({ spec, input }) => {
@@ -168,7 +169,7 @@ export const make = (view: Any, start: Position): Kernel => {
         window = EventTime.windowStart(t, size)
         if (EventTime.isLate(watermark, window + size)) {
           lateCount++
-          late.push({ offset: offsets[i]!, eventTime: t, windowStart: window, columns: Row.json(row, selected) })
+          late.push({ offset: offsets[i]!, eventTime: t, windowStart: window, columns: print(row) })
           continue
         }
       }

@@ -48,10 +48,19 @@ export const make = (schema: TopicSchema, selected: ReadonlyArray<string>): Curs
   return new Row()
 }
 
-/** The selected columns of record `index` as canonical JSON: decimals in natural units, in the order of the selection. */
-export const json = (cursor: Cursor, selected: ReadonlyArray<string>): string => {
-  const row = cursor as unknown as Readonly<Record<string, unknown>>
-  const out: Record<string, unknown> = {}
-  for (const name of selected) out[name] = row[name]
-  return JSON.stringify(out)
+/** Prints the selected columns of the cursor's record as canonical JSON, in the order of the selection; a decimal is its exact text. */
+export const printer = (schema: TopicSchema, selected: ReadonlyArray<string>): ((cursor: Cursor) => string) => {
+  const scales = selected.map((name) => {
+    const type = schema.columns.find((c) => c.name === name)!.type
+    return type.kind === "decimal" ? type.scale : undefined
+  })
+  return ({ columns, index }) => {
+    const out: Record<string, unknown> = {}
+    for (const [i, name] of selected.entries()) {
+      const value = columns[i]![index]
+      const scale = scales[i]
+      out[name] = scale !== undefined && typeof value === "number" ? Decimal.format(value, scale) : value
+    }
+    return JSON.stringify(out)
+  }
 }

@@ -1,0 +1,9 @@
+import { defineConfig } from "headrace"
+
+export default defineConfig({
+  log: { path: ".headrace/log.db" },
+  archive: { path: ".headrace/archive" },
+  store: { path: ".headrace/views.db" },
+  views: ["views/departures.ts", "views/departures-v2.ts"],
+  workers: 2
+})

@@ -1,0 +1,14 @@
+import { Aggregate, Log, View, Window } from "@headrace/kappa"
+import { flights } from "./flights.ts"
+
+export const departures = View.aggregate("departures", {
+  version: 1,
+  from: flights.pipe(Log.select("date", "delay", "origin")),
+  by: { origin: "origin" },
+  window: Window.tumbling("1 day"),
+  values: {
+    flights: Aggregate.count,
+    average_delay: Aggregate.avg("delay", { places: 2 }),
+    delayed: Aggregate.countIf((flight) => flight.delay > 15)
+  }
+})

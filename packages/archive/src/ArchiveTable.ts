@@ -1,0 +1,234 @@
+/**
+ * The archive as an Iceberg table in an object store: one table a topic, read by column.
+ *
+ * A file is opened for the columns that are asked for. Offsets are read only where a row group's statistics don't already say that they are
+ * contiguous, and kinds only where not all of its records are decoded.
+ */
+import type { Column, ColumnBatch, Header, RecordBatch } from "@headrace/core/Batch"
+import { BatchBuilder, Kind } from "@headrace/core/Batch"
+import type { Codec } from "@headrace/core/Codec"
+import type { Poison } from "@headrace/core/DeadLetter"
+import * as FileCatalog from "@headrace/iceberg/FileCatalog"
+import * as Predicate from "@headrace/iceberg/Predicate"
+import * as Scan from "@headrace/iceberg/Scan"
+import * as Table from "@headrace/iceberg/Table"
+import * as ColumnReader from "@headrace/parquet/ColumnReader"
+import { ObjectStore } from "@headrace/s3/ObjectStore"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import { Archive, ArchiveError, ArchiveFailed, ArchiveInvalid, type ReadOptions, type Service } from "./Archive.ts"
+import * as ArchiveSchema from "./ArchiveSchema.ts"
+import * as Coverage from "./Coverage.ts"
+
+/** A data file of one partition, with the bounds of its offsets, both inclusive. */
+interface DataFile {
+  readonly key: string
+  readonly path: string
+  readonly size: number
+  readonly first: number
+  readonly last: number
+}
+
+const failed = (topic: string) => (cause: { readonly message: string }) =>
+  new ArchiveError({ reason: new ArchiveFailed({ topic, detail: cause.message, cause }) })
+const invalid = (topic: string, detail: string) => new ArchiveError({ reason: new ArchiveInvalid({ topic, detail }) })
+
+const load = (topic: string) =>
+  Effect.gen(function* () {
+    const table = yield* FileCatalog.load({ prefix: topic })
+    const coverage = yield* Effect.mapError(Effect.fromResult(Coverage.read(table.metadata)), (detail) => invalid(topic, detail))
+    return { table, coverage }
+  })
+
+/** The files that hold offsets of `[from, until)`, in offset order. Files that overlap are refused. */
+const plan = (table: Table.Table, options: ReadOptions) =>
+  Effect.gen(function* () {
+    const { from, partition, topic, until } = options
+    const wanted = Predicate.and(Predicate.eq("__partition", partition), Predicate.gte("__offset", from), Predicate.lt("__offset", until))
+    const tasks = yield* Effect.mapError(Table.scan(table, { predicate: wanted }), failed(topic))
+    const offset = (yield* Effect.mapError(Table.fields(table), failed(topic))).find((f) => f.name === "__offset")
+    if (offset === undefined) return yield* invalid(topic, `its table has no column "__offset"`)
+    const files: Array<DataFile> = []
+    for (const { file } of tasks) {
+      const { lower, upper } = Scan.bounds(file, offset)
+      if (typeof lower !== "number" || typeof upper !== "number") return yield* invalid(topic, `the file ${file.path} has no bounds of "__offset"`)
+      const key = yield* Effect.mapError(Table.keyOf(table, file.path), failed(topic))
+      files.push({ key, path: file.path, size: file.fileSize, first: lower, last: upper })
+    }
+    files.sort((a, b) => a.first - b.first)
+    for (let i = 1; i < files.length; i++) {
+      if (files[i]!.first <= files[i - 1]!.last) return yield* invalid(topic, `the files ${files[i - 1]!.path} and ${files[i]!.path} hold the same offsets`)
+    }
+    return files
+  })
+
+/** Offsets of a row group: a plain count where the statistics say so, else the column. */
+const offsetsOf = (group: ColumnReader.RowGroup): Float64Array | undefined => {
+  const statistics = group.statistics["__offset"]
+  const { max, min } = statistics ?? {}
+  if (typeof min !== "number" || typeof max !== "number" || max - min + 1 !== group.rowCount) return undefined
+  const offsets = new Float64Array(group.rowCount)
+  for (let i = 0; i < offsets.length; i++) offsets[i] = min + i
+  return offsets
+}
+
+const allDecoded = (group: ColumnReader.RowGroup): boolean => {
+  const statistics = group.statistics["__kind"]
+  return statistics?.min === "decoded" && statistics.max === "decoded"
+}
+
+/** The records of a row group in bytes form, those of `rows` only. */
+const toRecords = (options: ReadOptions, columns: Readonly<Record<string, Column>>, offsets: Float64Array, rows: ReadonlyArray<number>): RecordBatch => {
+  const builder = new BatchBuilder(rows.length)
+  for (const i of rows) {
+    const key = columns["__key"]![i] as Uint8Array | null
+    const value = columns["__value"]![i] as Uint8Array | null
+    const headers = columns["__headers"]![i] as ReadonlyArray<Header> | null
+    builder.add(key, value, columns["__timestamp"]![i] as number, headers ?? [])
+  }
+  const records = builder.take()
+  const own = Float64Array.from(rows, (i) => offsets[i]!)
+  const last = rows.length - 1
+  return { ...records, topic: options.topic, partition: options.partition, base: own[0]!, next: own[last]! + 1, offsets: own }
+}
+
+const bytesColumns = ["__key", "__value", "__headers", "__timestamp"]
+
+const make = (location: string): Effect.Effect<Service, never, ObjectStore> =>
+  Effect.gen(function* () {
+    const context = yield* Effect.context<ObjectStore>()
+    const store = yield* ObjectStore
+
+    /** One row group as a batch that covers its own offsets. */
+    const readRowGroup = (codec: Codec, options: ReadOptions, file: ColumnReader.ParquetFile, index: number) =>
+      Effect.gen(function* () {
+        const { partition, topic } = options
+        const group = file.rowGroups[index]!
+        const count = group.rowCount
+        const current = file.keyValueMetadata[ArchiveSchema.fingerprintKey] === codec.schema.fingerprint
+        const known = offsetsOf(group)
+        const names = [
+          ...(current ? options.columns : bytesColumns),
+          ...(known === undefined ? ["__offset"] : []),
+          ...(allDecoded(group) ? [] : ["__kind"])
+        ]
+        const { columns } = yield* ColumnReader.readRowGroup(file, index, names)
+        const offsets = known ?? (columns["__offset"] as Float64Array)
+        const frame = { topic, partition, base: offsets[0]!, next: offsets[count - 1]! + 1, count, offsets }
+        if (!current) {
+          // Archived under another schema: decoded again from the bytes.
+          const all = toRecords(options, columns, offsets, Array.from({ length: count }, (_, i) => i))
+          return yield* codec.decode(all, options.columns)
+        }
+        if (columns["__kind"] === undefined) return { ...frame, columns, kinds: undefined, poison: new Map() } satisfies ColumnBatch
+        const kinds = Uint8Array.from(columns["__kind"] as ReadonlyArray<string>, (k) => ArchiveSchema.kinds.indexOf(k as "raw"))
+        const raw = Array.from(kinds.keys()).filter((i) => kinds[i] === Kind.poison)
+        const poison = new Map<number, Poison>()
+        if (raw.length > 0) {
+          const bytes = yield* ColumnReader.readRowGroup(file, index, bytesColumns)
+          const again = yield* codec.decode(toRecords(options, bytes.columns, offsets, raw), [])
+          for (const [j, i] of raw.entries()) {
+            const reason = again.poison.get(j)
+            if (reason === undefined) return yield* invalid(topic, `the record at partition ${partition} offset ${offsets[i]} in ${file.name} is kept as raw, but its value is valid`)
+            poison.set(i, reason)
+          }
+        }
+        return { ...frame, columns, kinds, poison } satisfies ColumnBatch
+      }).pipe(Effect.mapError((e) => (e._tag === "ArchiveError" ? e : failed(options.topic)(e))))
+
+    const readFile = (codec: Codec, options: ReadOptions, file: DataFile): Stream.Stream<ColumnBatch, ArchiveError> =>
+      Stream.unwrap(
+        Effect.gen(function* () {
+          const read = (start: number, end: number) => store.getRange(file.key, start, end)
+          const parquet = yield* Effect.mapError(ColumnReader.open({ name: file.path, byteLength: file.size, read }), failed(options.topic))
+          const wanted = parquet.rowGroups.flatMap((group, i) => {
+            const { max, min } = group.statistics["__offset"] ?? {}
+            const outside = typeof min === "number" && typeof max === "number" && (max < options.from || min >= options.until)
+            return outside ? [] : [i]
+          })
+          return Stream.fromIterable(wanted).pipe(Stream.mapEffect((i) => readRowGroup(codec, options, parquet, i)))
+        })
+      )
+
+    return {
+      location,
+      holding: (topic) =>
+        load(topic).pipe(
+          Effect.map(({ coverage }) => ({ topicId: coverage.topicId, ranges: coverage.ranges, records: coverage.records })),
+          Effect.catchReason("IcebergError", "TableNotFound", () => Effect.succeed(undefined)),
+          Effect.mapError((e) => (e._tag === "ArchiveError" ? e : failed(topic)(e))),
+          Effect.provide(context)
+        ),
+      read: (codec, options) =>
+        Stream.unwrap(
+          Effect.gen(function* () {
+            const { table } = yield* load(options.topic)
+            const files = yield* plan(table, options)
+            return Stream.fromIterable(files).pipe(
+              Stream.flatMap((file) => readFile(codec, options, file)),
+              chain(options)
+            )
+          }).pipe(
+            Effect.mapError((e) => (e._tag === "ArchiveError" ? e : failed(options.topic)(e))),
+            Effect.provide(context)
+          )
+        )
+    }
+  })
+
+const cut = (column: Column, from: number, until: number): Column =>
+  column instanceof Float64Array ? column.subarray(from, until) : column.slice(from, until)
+
+/** The part of a batch with offsets in `[from, until)`, covering from `base`. */
+const slice = (batch: ColumnBatch, base: number, until: number): ColumnBatch => {
+  let first = 0
+  while (first < batch.count && batch.offsets[first]! < base) first++
+  let end = batch.count
+  while (end > first && batch.offsets[end - 1]! >= until) end--
+  if (first === 0 && end === batch.count) return base === batch.base ? batch : { ...batch, base }
+  const columns = Object.fromEntries(Object.entries(batch.columns).map(([name, c]) => [name, cut(c, first, end)]))
+  const poison = new Map([...batch.poison].filter(([i]) => i >= first && i < end).map(([i, p]) => [i - first, p]))
+  return {
+    ...batch,
+    base,
+    next: end === batch.count ? batch.next : until,
+    count: end - first,
+    offsets: batch.offsets.subarray(first, end),
+    columns,
+    kinds: batch.kinds?.subarray(first, end),
+    poison
+  }
+}
+
+/** Makes batches chain from `from` and cover exactly up to `until`: offsets between files hold no records. */
+const chain =
+  ({ from, until }: ReadOptions) =>
+  <E>(batches: Stream.Stream<ColumnBatch, E>): Stream.Stream<ColumnBatch, E> =>
+    Stream.mapAccum(
+      batches,
+      () => from,
+      (at, batch) => {
+        const own = slice(batch, at, until)
+        return [own.next, [own]] as const
+      },
+      {
+        onHalt: (at) => (at < until ? [empty(at, until)] : [])
+      }
+    )
+
+const empty = (base: number, next: number): ColumnBatch => ({
+  topic: "",
+  partition: 0,
+  base,
+  next,
+  count: 0,
+  offsets: new Float64Array(0),
+  columns: {},
+  kinds: undefined,
+  poison: new Map()
+})
+
+/** The archive over the `ObjectStore`: `location` is the same place as other engines see it, an absolute path or a URI. */
+export const layer = (options: { readonly location: string }): Layer.Layer<Archive, never, ObjectStore> =>
+  Layer.effect(Archive, make(options.location.replace(/\/+$/, "")))

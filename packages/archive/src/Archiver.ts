@@ -1,0 +1,216 @@
+/**
+ * Archiving a topic: its records from where the archive ends, as Parquet files of an Iceberg table, exactly once.
+ *
+ * A round takes at most `fileRows` records of each partition, one file a partition, and commits them with what they cover: the ranges in the
+ * snapshot's summary and the whole vector in a table property of the same commit (rule 3). The commit requires the vector to be the one
+ * that the round started from; otherwise another archiver was there, and the round's files are deleted (rule 7).
+ *
+ * Crash table.
+ *
+ * | the process dies | on storage | the restart |
+ * | --- | --- | --- |
+ * | while a file is written | nothing, or an upload that never appears | reads the same records again |
+ * | after files, before the commit | files that no snapshot names | writes the same records to new files; the old ones are orphans |
+ * | within the commit | `@headrace/iceberg`'s COMMIT.md: committed or not, never half | finds the vector moved, or not |
+ * | after the commit | the commit | goes on behind it |
+ */
+import type { Column } from "@headrace/core/Batch"
+import type { Codec } from "@headrace/core/Codec"
+import { EventLog, type TopicDescription } from "@headrace/core/EventLog"
+import * as Commit from "@headrace/iceberg/Commit"
+import * as FileCatalog from "@headrace/iceberg/FileCatalog"
+import type { NewFile } from "@headrace/iceberg/NewFile"
+import * as PartitionSpec from "@headrace/iceberg/PartitionSpec"
+import * as Table from "@headrace/iceberg/Table"
+import * as ColumnWriter from "@headrace/parquet/ColumnWriter"
+import { ObjectStore } from "@headrace/s3/ObjectStore"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import * as Stream from "effect/Stream"
+import { Archive, ArchiveError, ArchiveFailed, ArchiveInvalid, Superseded } from "./Archive.ts"
+import * as ArchiveSchema from "./ArchiveSchema.ts"
+import * as Coverage from "./Coverage.ts"
+import { Gap, type Range } from "./HandOver.ts"
+
+export interface Options {
+  readonly topic: string
+  readonly codec: Codec
+  /** Archive only below these offsets, by partition; by default up to the log's end as it is now. */
+  readonly until?: ReadonlyMap<number, number>
+  /** Records of a file at most. Default 1,000,000. */
+  readonly fileRows?: number
+  /** Records of a row group. Default 65,536. */
+  readonly rowGroupRows?: number
+  readonly onProgress?: (records: number) => Effect.Effect<void>
+}
+
+/** What a run archived. */
+export interface Report {
+  readonly records: number
+  readonly files: number
+  readonly bytes: number
+  readonly commits: number
+  /** The table's newest metadata file, as other engines see it. */
+  readonly metadata: string
+}
+
+const failed = (topic: string) => (cause: { readonly message: string }) =>
+  new ArchiveError({ reason: new ArchiveFailed({ topic, detail: cause.message, cause }) })
+
+/** The table of the topic and what it covers; made when there is none. */
+const open = (options: Options, log: TopicDescription) =>
+  Effect.gen(function* () {
+    const { location } = yield* Archive
+    const { codec, topic } = options
+    const table = yield* FileCatalog.load({ prefix: topic }).pipe(
+      Effect.catchReason("IcebergError", "TableNotFound", () => {
+        const ranges = new Map(log.partitions.map((p) => [p.partition, { begin: p.begin, end: p.begin }]))
+        return FileCatalog.create({
+          prefix: topic,
+          location: `${location}/${topic}`,
+          fields: ArchiveSchema.fields(codec.schema),
+          partitionBy: ArchiveSchema.partitionBy,
+          properties: { [Coverage.property]: Coverage.print({ topic, topicId: log.id, records: 0, ranges }, null) }
+        })
+      }),
+      Effect.mapError(failed(topic))
+    )
+    const invalid = (detail: string) => new ArchiveError({ reason: new ArchiveInvalid({ topic, detail }) })
+    const coverage = yield* Effect.mapError(Effect.fromResult(Coverage.read(table.metadata)), invalid)
+    if (coverage.topicId !== log.id) return yield* invalid(`it belongs to another creation of the topic (id ${coverage.topicId}, now ${log.id}): give the new topic another location`)
+    const known = new Set((yield* Effect.mapError(Table.fields(table), failed(topic))).map((f) => f.name))
+    const missing = codec.schema.columns.filter((c) => !known.has(c.name)).map((c) => c.name)
+    if (missing.length > 0) return yield* invalid(`its table has no column ${missing.join(", ")}: the topic's schema was changed`)
+    return { table, coverage }
+  })
+
+interface Written {
+  readonly partition: number
+  readonly range: Range
+  readonly records: number
+  readonly file: NewFile | undefined
+}
+
+/** Writes one file with the records of `[from, until)` of a partition, at most `fileRows`; gives what it covers. */
+const writeFile = (options: Options, table: Table.Table, partition: number, from: number, until: number, arrived: number) =>
+  Effect.gen(function* () {
+    const { codec, fileRows = 1_000_000, rowGroupRows = 65_536, topic } = options
+    const log = yield* EventLog
+    const store = yield* ObjectStore
+    const fields = yield* Table.fields(table)
+    const id = (yield* Random.nextBetween(0, 2 ** 48)).toString(16).split(".")[0]!.padStart(12, "0")
+    const key = `data/partition-${partition}/${from}-${id}.parquet`
+    const upload = yield* store.openWrite(`${table.prefix}/${key}`)
+    const chunks: Array<Uint8Array> = []
+    const writer = yield* ColumnWriter.make({
+      schema: fields,
+      keyValueMetadata: { [ArchiveSchema.fingerprintKey]: codec.schema.fingerprint },
+      sink: (chunk) => void chunks.push(chunk)
+    })
+    const flush = Effect.suspend(() => Effect.forEach(chunks.splice(0), (chunk) => upload.write(chunk), { discard: true }))
+
+    const names = codec.schema.columns.map((c) => c.name)
+    let pending: Array<Readonly<Record<string, Column>>> = []
+    let waiting = 0
+    let records = 0
+    let next = from
+    const writeRowGroup = Effect.gen(function* () {
+      const columns = ArchiveSchema.concat(pending)
+      const rows = waiting
+      pending = []
+      waiting = 0
+      yield* writer.writeRowGroup(columns, rows)
+      yield* flush
+    })
+    yield* log.read({ topic, partition, from, until }).pipe(
+      Stream.takeUntil((batch) => records + batch.count >= fileRows),
+      Stream.runForEach((batch) =>
+        Effect.gen(function* () {
+          const decoded = yield* codec.decode(batch, names)
+          pending.push(ArchiveSchema.toColumns(codec.schema, batch, decoded, arrived))
+          waiting += batch.count
+          records += batch.count
+          next = batch.next
+          if (waiting >= rowGroupRows) yield* writeRowGroup
+          if (options.onProgress !== undefined) yield* options.onProgress(batch.count)
+        })
+      )
+    )
+    const range = { begin: from, end: next }
+    // A stretch without records is covered without a file; closing the scope drops the upload.
+    if (records === 0) return { partition, range, records, file: undefined } satisfies Written
+    if (waiting > 0) yield* writeRowGroup
+    const summary = yield* writer.finish()
+    yield* flush
+    yield* upload.finish
+    const where = { __partition: partition, __arrived_day: PartitionSpec.day(arrived) }
+    return { partition, range, records, file: { key, partition: where, summary } } satisfies Written
+  }).pipe(Effect.scoped)
+
+/** Commits a round's files; gives the files up when another archiver has moved a partition of it. */
+const commitRound = (topic: string, table: Table.Table, coverage: Coverage.Coverage, round: ReadonlyArray<Written>) =>
+  Effect.gen(function* () {
+    const store = yield* ObjectStore
+    const ranges = new Map(coverage.ranges)
+    for (const w of round) ranges.set(w.partition, { begin: ranges.get(w.partition)?.begin ?? w.range.begin, end: w.range.end })
+    const after: Coverage.Coverage = { ...coverage, ranges, records: coverage.records + round.reduce((n, w) => n + w.records, 0) }
+    const files = round.flatMap((w) => (w.file === undefined ? [] : [w.file]))
+    const next = yield* Commit.append(table, {
+      files,
+      summary: Object.fromEntries(round.map((w) => [`headrace.range.${w.partition}`, `${w.range.begin}-${w.range.end}`])),
+      setProperties: (snapshotId) => ({ [Coverage.property]: Coverage.print(after, snapshotId) }),
+      validate: (current) => {
+        const found = Coverage.read(current)
+        if (found._tag === "Failure") return Effect.fail(new ArchiveError({ reason: new ArchiveInvalid({ topic, detail: found.failure }) }))
+        for (const [partition, range] of coverage.ranges) {
+          const at = found.success.ranges.get(partition)?.end ?? -1
+          if (at !== range.end) return Effect.fail(new ArchiveError({ reason: new Superseded({ topic, partition, expected: range.end, found: at }) }))
+        }
+        return Effect.void
+      }
+    }).pipe(
+      Effect.tapError((error) =>
+        // After an unknown outcome the files may be in use.
+        error._tag === "IcebergError" && error.reason._tag === "CommitUnknown"
+          ? Effect.void
+          : Effect.forEach(files, (f) => Effect.ignore(store.delete(`${table.prefix}/${f.key}`)), { discard: true })
+      ),
+      Effect.mapError((error) => (error._tag === "IcebergError" ? failed(topic)(error) : error))
+    )
+    return { table: next, coverage: after, files }
+  })
+
+/** Archives the topic up to the log's end as of now (or up to `until`). Needs `Archive` only for the table's location. */
+export const run = Effect.fn("Archiver.run")(function* (
+  options: Options
+): Effect.fn.Return<Report, ArchiveError | Gap, Archive | EventLog | ObjectStore> {
+  const { topic } = options
+  const log = yield* EventLog
+  const description = yield* Effect.mapError(log.describe(topic), failed(topic))
+  let { coverage, table } = yield* open(options, description)
+  let [records, files, bytes, commits] = [0, 0, 0, 0]
+  let arrived = 0
+  for (;;) {
+    const todo = description.partitions.flatMap((p) => {
+      const from = coverage.ranges.get(p.partition)?.end ?? p.begin
+      const until = Math.min(p.end, options.until?.get(p.partition) ?? p.end)
+      return from < until ? [{ partition: p.partition, begin: p.begin, from, until }] : []
+    })
+    if (todo.length === 0) break
+    const lost = todo.find((t) => t.begin > t.from)
+    if (lost !== undefined) return yield* new Gap({ topic, partition: lost.partition, from: lost.from, until: lost.begin })
+    arrived = Math.max(arrived, yield* Clock.currentTimeMillis)
+    const round: Array<Written> = []
+    for (const { from, partition, until } of todo) {
+      round.push(yield* Effect.mapError(writeFile(options, table, partition, from, until, arrived), failed(topic)))
+    }
+    const committed = yield* commitRound(topic, table, coverage, round)
+    ;({ coverage, table } = committed)
+    commits++
+    files += committed.files.length
+    bytes += committed.files.reduce((n, f) => n + f.summary.fileSize, 0)
+    records += round.reduce((n, w) => n + w.records, 0)
+  }
+  return { records, files, bytes, commits, metadata: FileCatalog.metadataFile(table) }
+})

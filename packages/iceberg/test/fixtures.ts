@@ -1,0 +1,89 @@
+/** A table like the archive's, with files that only exist in its metadata. */
+import { FolderObjectStore, MemoryObjectStore, ObjectStore } from "@headrace/s3"
+import { Commit, type Field, FileCatalog, type NewFile, Table } from "@headrace/iceberg"
+import { Effect, Layer } from "effect"
+import * as fs from "node:fs/promises"
+import { tmpdir } from "node:os"
+import * as path from "node:path"
+
+export const fields: ReadonlyArray<Field> = [
+  { name: "category", type: { kind: "string" }, required: false },
+  { name: "total", type: { kind: "decimal", precision: 12, scale: 2 }, required: false },
+  { name: "ts", type: { kind: "timestamptz" }, required: false },
+  { name: "__partition", type: { kind: "int" }, required: true },
+  { name: "__offset", type: { kind: "long" }, required: true },
+  {
+    name: "__headers",
+    type: {
+      kind: "list",
+      element: [
+        { name: "key", type: { kind: "string" }, required: true },
+        { name: "value", type: { kind: "binary" }, required: false }
+      ]
+    },
+    required: true
+  },
+  { name: "__arrived", type: { kind: "timestamptz" }, required: true }
+]
+
+export const day = 86_400_000
+
+/** File number `i`: 10 rows of partition `i % 4`, offsets from `10 i`, arrived on day `floor(i / 10)`. */
+export const file = (i: number, name = `f${i}`): NewFile => ({
+  key: `data/${name}.parquet`,
+  partition: { __partition: i % 4, __arrived_day: Math.floor(i / 10) },
+  summary: {
+    fileSize: 1000 + i,
+    rowCount: 10,
+    splitOffsets: [4],
+    columns: [
+      {
+        fieldId: 1,
+        compressedSize: 50,
+        valueCount: 10,
+        nullCount: i % 2,
+        min: `category-${i}`,
+        max: `category-${i}-long-enough-to-be-cut`
+      },
+      { fieldId: 2, compressedSize: 50, valueCount: 10, nullCount: 10 },
+      { fieldId: 3, compressedSize: 50, valueCount: 10, nullCount: 0, min: i * 1000, max: i * 1000 + 999 },
+      { fieldId: 4, compressedSize: 50, valueCount: 10, nullCount: 0, min: i % 4, max: i % 4 },
+      { fieldId: 5, compressedSize: 50, valueCount: 10, nullCount: 0, min: 10 * i, max: 10 * i + 9 }
+    ]
+  }
+})
+
+export const create = (prefix: string) =>
+  FileCatalog.create({
+    prefix,
+    location: `s3://bucket/${prefix}`,
+    fields,
+    partitionBy: [
+      { column: "__partition", transform: "identity" },
+      { column: "__arrived", transform: "day" }
+    ],
+    properties: { owner: "test" }
+  })
+
+/** Appends files `from` to `to` (exclusive), a commit each. */
+export const appendEach = (table: Table.Table, from: number, to: number, manifestLimit = 50) =>
+  Effect.reduce(
+    Array.from({ length: to - from }, (_, i) => from + i),
+    () => table,
+    (base, i) => Commit.append(base, { files: [file(i)], manifestLimit })
+  )
+
+export const paths = (table: Table.Table, options?: Parameters<typeof Table.scan>[1]) =>
+  Effect.map(Table.scan(table, options), (tasks) =>
+    tasks.map(({ file }) => file.path.slice(file.path.lastIndexOf("/") + 1, -".parquet".length))
+  )
+
+export const temporaryFolder = Effect.acquireRelease(
+  Effect.promise(() => fs.mkdtemp(path.join(tmpdir(), "headrace-iceberg-"))),
+  (made) => Effect.promise(() => fs.rm(made, { recursive: true, force: true }))
+)
+
+export const drivers: ReadonlyArray<readonly [string, Layer.Layer<ObjectStore>]> = [
+  ["memory", MemoryObjectStore.layer],
+  ["folder", Layer.orDie(Layer.unwrap(Effect.map(temporaryFolder, (made) => FolderObjectStore.layer({ path: made }))))]
+]

@@ -95,6 +95,10 @@ export const answerB = (options: Options): string => {
 
 const windowOf = (ts: number): number => Math.floor(ts / minute) * minute
 
+/** Whether an order at `ts` is late where `before` is the largest `ts` before it in its partition, if there is any. */
+export const isLate = (before: number | undefined, ts: number, outOfOrderness: number): boolean =>
+  before !== undefined && before - outOfOrderness >= windowOf(ts) + minute - 1
+
 /** The orders that pass the filter, by window and category, and the ids of those among them that came too late. */
 const windowed = (
   options: WindowedOptions,
@@ -113,17 +117,21 @@ const windowed = (
     const before = largest.get(partition)
     largest.set(partition, before === undefined ? order.ts : Math.max(before, order.ts))
 
-    const start = windowOf(order.ts)
-    const end = start + minute
-    if (before !== undefined && before - outOfOrderness >= end - 1) dropped.push(orderId(order.index))
-    else addTo(groups, `${start} ${order.category}`, order)
+    if (isLate(before, order.ts, outOfOrderness)) dropped.push(orderId(order.index))
+    else addTo(groups, `${windowOf(order.ts)} ${order.category}`, order)
   })
   return { groups, dropped }
 }
 
+/** Flink's `ts - 5 s`. */
+export const outOfOrdernessC = 5_000
+
+/** Kafka Streams drops an order if its window's end ≤ the largest `ts`: one millisecond later than `end - 1 ≤`. */
+export const outOfOrdernessD = 1
+
 /** (c) All orders by minute and category. The watermark is 5 s behind. */
 export const answerC = (options: WindowedOptions): WindowedAnswer => {
-  const { dropped, groups } = windowed(options, () => true, 5_000)
+  const { dropped, groups } = windowed(options, () => true, outOfOrdernessC)
   return {
     dropped,
     csv: csv(
@@ -141,7 +149,7 @@ export const answerC = (options: WindowedOptions): WindowedAnswer => {
 
 /** (d) Completed orders by minute and category. The watermark is that of the completed orders alone, 1 ms behind. */
 export const answerD = (options: WindowedOptions): WindowedAnswer => {
-  const { dropped, groups } = windowed(options, isCompleted, 1)
+  const { dropped, groups } = windowed(options, isCompleted, outOfOrdernessD)
   return {
     dropped,
     csv: csv(

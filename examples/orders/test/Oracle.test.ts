@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { readFileSync } from "node:fs"
 import { gunzipSync } from "node:zlib"
-import { answerA, answerB, answerC, answerD } from "../src/Oracle.ts"
+import { answerA, answerB, answerC, answerD, isLate, outOfOrdernessC, outOfOrdernessD } from "../src/Oracle.ts"
 import { forEachOrder, orderId } from "../src/Orders.ts"
 
 const golden = (name: string): string => {
@@ -70,6 +70,34 @@ describe("Oracle", () => {
       }
     }
     assert.deepStrictEqual(answerC({ rows, partitions }).dropped.toSorted(), expected.toSorted())
+  })
+
+  it("calls an order late to the millisecond as Flink and Kafka Streams do", () => {
+    for (const ts of [0, 59_999]) {
+      assert.isFalse(isLate(undefined, ts, 0))
+      // Flink: the watermark has reached 59,999.
+      assert.isFalse(isLate(64_998, ts, outOfOrdernessC))
+      assert.isTrue(isLate(64_999, ts, outOfOrdernessC))
+      // Kafka Streams: stream time has reached 60,000.
+      assert.isFalse(isLate(59_999, ts, outOfOrdernessD))
+      assert.isTrue(isLate(60_000, ts, outOfOrdernessD))
+    }
+    assert.isFalse(isLate(64_999, 60_000, outOfOrdernessC))
+  })
+
+  it("rounds half a cent up", () => {
+    // So few orders that many groups have two of them, with an odd number of cents.
+    const groups = answerA({ rows: 300 }).trimEnd().split("\n").slice(1)
+    const halves = groups
+      .map((line) =>
+        line
+          .split(",")
+          .slice(2)
+          .map((cell) => Number(cell.replace(".", "")))
+      )
+      .filter(([cents, count]) => count === 2 && cents! % 2 === 1)
+    assert.isNotEmpty(halves)
+    for (const [cents, , average] of halves) assert.strictEqual(average, (cents! + 1) / 2)
   })
 
   it("drops nothing where each order is alone in its partition", () => {

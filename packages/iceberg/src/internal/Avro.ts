@@ -37,9 +37,21 @@ const long = avro.types.LongType.__with({
   compare: (a: number | bigint, b: number | bigint) => (a < b ? -1 : a > b ? 1 : 0)
 })
 
-const typeOf = (schema: unknown) =>
+const compile = (schema: unknown) =>
   avro.Type.forSchema(schema as avro.Type, { registry: { long }, omitRecordMethods: true })
-const header = typeOf({ type: "map", values: "bytes" })
+
+/** Compiled schemas by their text: a table has one or two, and compiling costs more than reading a small manifest. */
+const compiled = new Map<string, avro.Type>()
+const compiledLimit = 64
+const typeOf = (text: string): avro.Type => {
+  const known = compiled.get(text)
+  if (known !== undefined) return known
+  const type = compile(JSON.parse(text))
+  if (compiled.size >= compiledLimit) compiled.clear()
+  compiled.set(text, type)
+  return type
+}
+const header = compile({ type: "map", values: "bytes" })
 const magic = Buffer.from("Obj\u0001", "latin1")
 const recordsPerBlock = 1000
 
@@ -52,8 +64,9 @@ export const encode = (
   records: ReadonlyArray<unknown>,
   sync: Uint8Array
 ): Uint8Array => {
-  const type = typeOf(schema)
-  const all = { ...metadata, "avro.codec": "deflate", "avro.schema": JSON.stringify(schema) }
+  const schemaText = JSON.stringify(schema)
+  const type = typeOf(schemaText)
+  const all = { ...metadata, "avro.codec": "deflate", "avro.schema": schemaText }
   const head = Object.fromEntries(Object.entries(all).map(([key, value]) => [key, Buffer.from(value, "utf8")]))
   const parts: Array<Uint8Array> = [magic, header.toBuffer(head), sync]
   for (let at = 0; at < records.length; at += recordsPerBlock) {
@@ -79,8 +92,9 @@ export const decode = (bytes: Uint8Array): Decoded => {
   )
   const codec = metadata.get("avro.codec") ?? "null"
   if (codec !== "null" && codec !== "deflate") throw new UnsupportedAvro(`Avro compression "${codec}"`)
-  const schema: unknown = JSON.parse(metadata.get("avro.schema") ?? "null")
-  const type = typeOf(schema)
+  const schemaText = metadata.get("avro.schema") ?? "null"
+  const schema: unknown = JSON.parse(schemaText)
+  const type = typeOf(schemaText)
   const sync = buffer.subarray(head.offset, head.offset + 16)
   if (sync.length < 16) throw new Error("it is cut short")
   const records: Array<Readonly<Record<string, unknown>>> = []

@@ -1,0 +1,180 @@
+/**
+ * A neutral reader: PyIceberg reads what we write, and we read and go on from what it writes.
+ * Runs where `HEADRACE_PYTHON` names a Python with `pyiceberg[pyarrow,pyiceberg-core,sql-sqlite]==0.12.0`.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Commit, type Field, FileCatalog, Metadata, type NewFile, Predicate, Table } from "@headrace/iceberg"
+import { FolderObjectStore } from "@headrace/s3"
+import { Effect } from "effect"
+import { execFileSync } from "node:child_process"
+import * as fs from "node:fs"
+import { fileURLToPath } from "node:url"
+import { paths, temporaryFolder } from "./fixtures.ts"
+
+const python = process.env["HEADRACE_PYTHON"]
+interface Report {
+  readonly [number: string]: unknown
+  readonly properties: Readonly<Record<string, string>>
+  readonly bounds: Readonly<Record<string, ReadonlyArray<string>>>
+  readonly history: ReadonlyArray<string>
+  readonly summaries: ReadonlyArray<Readonly<Record<string, string>>>
+  readonly partitions: ReadonlyArray<unknown>
+  readonly manifests: number
+}
+const run = <A>(command: string, argument: string): Effect.Effect<A> =>
+  Effect.sync(() => {
+    const script = fileURLToPath(new URL("./neutral_reader.py", import.meta.url))
+    const output = execFileSync(python!, [script, command, argument], { encoding: "utf8", maxBuffer: 1 << 26 })
+    return JSON.parse(output, (key, value: unknown) =>
+      (key === "min" || key === "max") && Array.isArray(value) ? Uint8Array.from(value) : value
+    )
+  })
+
+const fields: ReadonlyArray<Field> = [
+  { name: "category", type: { kind: "string" }, required: false },
+  { name: "total", type: { kind: "decimal", precision: 12, scale: 2 }, required: false },
+  { name: "ts", type: { kind: "timestamptz" }, required: false },
+  { name: "price", type: { kind: "double" }, required: false },
+  { name: "flag", type: { kind: "boolean" }, required: false },
+  { name: "day", type: { kind: "date" }, required: false },
+  { name: "raw", type: { kind: "binary" }, required: false },
+  { name: "__partition", type: { kind: "int" }, required: true },
+  { name: "__offset", type: { kind: "long" }, required: true },
+  {
+    name: "__headers",
+    type: {
+      kind: "list",
+      element: [
+        { name: "key", type: { kind: "string" }, required: true },
+        { name: "value", type: { kind: "binary" }, required: false }
+      ]
+    },
+    required: true
+  },
+  { name: "__arrived", type: { kind: "timestamptz" }, required: true }
+]
+
+describe.skipIf(python === undefined)("PyIceberg", () => {
+  it.live("reads what we write, and we read what it writes", () =>
+    Effect.gen(function* () {
+      const folder = yield* temporaryFolder
+      const location = `${folder}/warehouse/t`
+      const files = yield* run<ReadonlyArray<NewFile>>("write", location)
+      assert.strictEqual(files.length, 12)
+      yield* Effect.gen(function* () {
+        let table = yield* FileCatalog.create({
+          prefix: "warehouse/t",
+          location,
+          fields,
+          partitionBy: [
+            { column: "__partition", transform: "identity" },
+            { column: "__arrived", transform: "day" }
+          ],
+          properties: { "schema.name-mapping.default": "[]" }
+        })
+        const metadataPath = () => FileCatalog.metadataFile(table)
+        for (const file of files)
+          table = yield* Commit.append(table, {
+            files: [file],
+            summary: { "headrace.ranges": file.key },
+            setProperties: (id) => ({ "headrace.vector": `${id}:${file.key}` }),
+            manifestLimit: 5
+          })
+
+        const read = yield* run<Report>("read", metadataPath())
+        const ids = table.metadata.snapshots!.map((snapshot) => `${snapshot["snapshot-id"]}`)
+        assert.strictEqual(read["rows"], 1200)
+        assert.strictEqual(read["files"], 12)
+        assert.strictEqual(read["nulls"], 120)
+        assert.strictEqual(read["headers"], 12 * 99)
+        assert.strictEqual(read["total"], "558.00")
+        assert.deepStrictEqual(read.history, ids)
+        assert.strictEqual(read["current"], ids.at(-1))
+        assert.strictEqual(read["main"], ids.at(-1))
+        assert.strictEqual(read["firstSnapshot"], 100)
+        assert.deepStrictEqual(
+          read.summaries,
+          table.metadata.snapshots!.map((snapshot) => snapshot.summary)
+        )
+        assert.deepStrictEqual(
+          read["sequence"],
+          Array.from({ length: 12 }, (_, i) => i + 1)
+        )
+        assert.strictEqual(read.properties["headrace.vector"], `${ids.at(-1)}:${files.at(-1)!.key}`)
+        assert.isAtMost(read.manifests, 6)
+        assert.strictEqual(read.partitions.length, 12)
+        assert.deepStrictEqual(read.partitions[0], [0, "2024-10-04", 100])
+        const named = (keep: (day: number, partition: number) => boolean) =>
+          [20000, 20001, 20002].flatMap((day) =>
+            [0, 1, 2, 3].filter((partition) => keep(day, partition)).map((partition) => `${day}-${partition}.parquet`)
+          )
+        assert.deepStrictEqual(
+          read["byPartition"],
+          named((_, partition) => partition === 2)
+        )
+        assert.deepStrictEqual(
+          read["byDay"],
+          named((day) => day >= 20001)
+        )
+        assert.deepStrictEqual(
+          read["byTimestamp"],
+          named((day) => day === 20000)
+        )
+        assert.deepStrictEqual(
+          read["byOffset"],
+          named((day) => day === 20001)
+        )
+        assert.deepStrictEqual(
+          read["byString"],
+          named((_, partition) => partition === 1)
+        )
+        assert.deepStrictEqual(read["byDecimal"], [])
+        assert.deepStrictEqual(read["byDouble"], [])
+        assert.deepStrictEqual(
+          read["byDate"],
+          named((day) => day === 20001)
+        )
+        assert.strictEqual(read["rowsByString"], 3)
+        assert.strictEqual(read["rowsByTimestamp"], 40)
+        assert.strictEqual(read["rowsByDecimal"], 12)
+        assert.deepStrictEqual(read.bounds["total"], ["-3.00", "3.93"])
+        assert.deepStrictEqual(read.bounds["price"], ["-12.5", "12.25"])
+        assert.deepStrictEqual(read.bounds["__offset"], ["20000000", "20000099"])
+        assert.deepStrictEqual(read.bounds["day"], ["2024-10-04", "2024-10-04"])
+        assert.deepStrictEqual(read.bounds["category"], ["categorie-0-é-lo", "categorie-0-é-lp"])
+        assert.deepStrictEqual(read.bounds["ts"], ["2024-10-04 00:00:00+00:00", "2024-10-04 00:01:39+00:00"])
+
+        // PyIceberg appends; its metadata takes the next version's place, and we go on from there.
+        const appended = yield* run<string>("append", metadataPath())
+        fs.copyFileSync(appended.replace(/^file:\/*/, "/"), `${location}/metadata/v${table.version + 1}.metadata.json`)
+        table = yield* FileCatalog.load(table)
+        const foreign = Metadata.currentSnapshot(table.metadata)!
+        assert.isTrue(Metadata.print(table.metadata).length > 0)
+        const tasks = yield* Table.scan(table)
+        assert.strictEqual(
+          tasks.reduce((rows, task) => rows + task.file.recordCount, 0),
+          1210
+        )
+        assert.strictEqual(tasks.at(-1)!.snapshotId, foreign["snapshot-id"])
+        assert.deepStrictEqual(tasks.at(-1)!.file.partition, { __partition: 1, __arrived_day: 20003 })
+        assert.strictEqual(
+          (yield* paths(table, { predicate: Predicate.gte("__arrived", 20003 * 86_400_000) })).length,
+          1
+        )
+        assert.strictEqual((yield* paths(table, { predicate: Predicate.gt("__offset", 20003009) })).length, 0)
+        assert.strictEqual((yield* paths(table, { predicate: Predicate.gte("__offset", 20003009) })).length, 1)
+        table = yield* Commit.append(table, { files: [], manifestLimit: 2, summary: { note: "after PyIceberg" } })
+        const again = yield* run<Report>("read", metadataPath())
+        assert.strictEqual(again["rows"], 1210)
+        assert.strictEqual(again.history.at(-2), `${foreign["snapshot-id"]}`)
+        assert.strictEqual(again.summaries.at(-1)!["total-records"], "1210")
+        assert.strictEqual(again.manifests, 1)
+        assert.deepStrictEqual(
+          again.summaries.map((summary) => summary["total-data-files"]),
+          Array.from({ length: 14 }, (_, i) => `${Math.min(i + 1, 13)}`)
+        )
+        if (process.env["HEADRACE_SHOW"] !== undefined) console.log(read, again["spec"], again["schema"])
+      }).pipe(Effect.provide(FolderObjectStore.layer({ path: folder })))
+    })
+  )
+})

@@ -50,12 +50,12 @@ export const read = (metadata: Metadata.TableMetadata): Result.Result<Coverage, 
   if (Result.isFailure(stored)) return Result.fail(`the property "${property}" can't be read: ${stored.failure.message}`)
   const { partitions, records, snapshot, topic, topicId } = stored.success
   if (stored.success.format > format) return Result.fail(`it was written by a newer version (format ${stored.success.format}, this one reads ${format}): upgrade Headrace`)
-  let current = Metadata.currentSnapshot(metadata)
+  let current: Metadata.Snapshot | undefined = Metadata.currentSnapshot(metadata)
   while (current !== undefined && current["snapshot-id"] !== snapshot) {
     if (current.summary?.["operation"] !== "replace")
       return Result.fail(`snapshot ${current["snapshot-id"]} was committed by another writer (${current.summary?.["operation"] ?? "unknown"}), so which offsets the table holds isn't known`)
-    const parent: Metadata.SnapshotId | undefined = current["parent-snapshot-id"]
-    current = parent === undefined ? undefined : Metadata.snapshot(metadata, parent)
+    const parent = current["parent-snapshot-id"]
+    current = parent === undefined || parent === null ? undefined : Metadata.snapshot(metadata, parent)
   }
   if (current === undefined && snapshot !== null) return Result.fail(`it was rolled back: snapshot ${snapshot}, which its offsets belong to, isn't current`)
   return Result.succeed({ topic, topicId, records, ranges: new Map(partitions.map(({ partition, begin, end }) => [partition, { begin, end }])) })

@@ -12,7 +12,7 @@ export type PoisonCode =
   | "missing-field"
   /** A field has another type than declared. */
   | "wrong-type"
-  /** A number can't be held exactly: an integer of 2⁵³ or more, a decimal with more places or digits than declared, an instant outside the years 1 to 9999. */
+  /** A text that no store holds (a lone surrogate, U+0000), or a number that can't be held exactly: an integer of 2⁵³ or more, a decimal with more places or digits than declared, an instant outside the years 1 to 9999. */
   | "out-of-range"
   /** A field fails a check of its schema. */
   | "check-failed"

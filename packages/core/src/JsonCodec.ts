@@ -44,7 +44,8 @@ const parserOf = (column: ColumnSpec): ((value: unknown) => Parsed | Bad) => {
   const type = column.type
   switch (type.kind) {
     case "string":
-      return (v) => (typeof v === "string" ? v : wrongType)
+      // A lone surrogate isn't text, and U+0000 is none that every store holds.
+      return (v) => (typeof v !== "string" ? wrongType : v.isWellFormed() && !v.includes("\0") ? v : outOfRange)
     case "boolean":
       return (v) => (typeof v === "boolean" ? v : wrongType)
     case "integer":

@@ -135,7 +135,7 @@ export interface VersionInfo {
   readonly positions: ReadonlyArray<Position>
 }
 
-/** One merged row in exact form: keys, window start, then per aggregate one value, for avg [sum, count]. */
+/** One merged row in exact form: keys, the window's start if there are windows, then a value per aggregate; for avg two, its sum and its count. */
 export type ViewRow = ReadonlyArray<StateValue>
 
 export class VersionNotFound extends Schema.TaggedError<VersionNotFound>()("VersionNotFound", {

@@ -66,6 +66,8 @@ describe("JsonCodec", () => {
         [JSON.stringify({ ...valid, ts: 253402300800000 }), "out-of-range:ts"],
         [JSON.stringify({ ...valid, ts: 1.5 }), "out-of-range:ts"],
         [JSON.stringify({ ...valid, ts: "yesterday" }), "wrong-type:ts"],
+        [JSON.stringify({ ...valid, id: "\ud800" }), "out-of-range:id"],
+        [JSON.stringify({ ...valid, id: "a\0b" }), "out-of-range:id"],
         [JSON.stringify({ ...valid, status: "lost" }), "check-failed:status"]
       ]
       const batch = yield* decode([JSON.stringify(valid), ...cases.map(([value]) => value), null])

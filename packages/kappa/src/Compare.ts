@@ -21,7 +21,7 @@ export interface Comparison {
   readonly right: number
   /** Names of the keys, and the window start if there is one. */
   readonly keys: ReadonlyArray<string>
-  /** Aggregates that both versions have, of one kind and type: these are compared. */
+  /** Aggregates that both versions have, of one kind and type: these are compared, an average by its sum and its count. */
   readonly common: ReadonlyArray<string>
   /** Columns that only one version has, or that mean something else in each. */
   readonly onlyLeft: ReadonlyArray<string>
@@ -64,6 +64,16 @@ const compareKeys = (a: ViewRow, b: ViewRow, length: number): number => {
   return 0
 }
 
+/** Where each aggregate's cells begin behind the keys; an average has two, its sum and its count. */
+const cells = (aggregates: ReadonlyArray<AggregateSpec>): ReadonlyArray<{ readonly from: number; readonly width: number }> => {
+  let from = 0
+  return aggregates.map((a) => {
+    const width = a.kind === "avg" ? 2 : 1
+    from += width
+    return { from: from - width, width }
+  })
+}
+
 const identity = (a: AggregateSpec): string => JSON.stringify(a)
 
 const shapeOf = (spec: VersionSpec): string => JSON.stringify([spec.keys, spec.windowSize ?? null])
@@ -94,11 +104,15 @@ export const run = (
         new PositionsDiffer({ view, detail: `${show(left, li.positions)}, ${show(right, ri.positions)}` })
       )
     }
-    const inRight = new Map(r.aggregates.map((a, i) => [identity(a), i]))
+    const [lc, rc] = [cells(l.aggregates), cells(r.aggregates)]
+    const inRight = new Map(r.aggregates.map((a, i) => [identity(a), rc[i]!.from]))
     const inLeft = new Set(l.aggregates.map(identity))
-    const pairs = l.aggregates.flatMap((a, i) =>
-      inRight.has(identity(a)) ? [{ name: a.name, left: i, right: inRight.get(identity(a))! }] : []
-    )
+    const common = l.aggregates.filter((a) => inRight.has(identity(a)))
+    const pairs = l.aggregates.flatMap((a, i) => {
+      const right = inRight.get(identity(a))
+      const { from, width } = lc[i]!
+      return right === undefined ? [] : Array.from({ length: width }, (_, k) => ({ left: from + k, right: right + k }))
+    })
     const keys = [...l.keys.map((k) => k.name), ...(l.windowSize === undefined ? [] : ["window_start"])]
     const at = keys.length
     const pick = (row: ViewRow, side: "left" | "right") => pairs.map((p) => row[at + p[side]]! as StateValue)
@@ -129,7 +143,7 @@ export const run = (
       left,
       right,
       keys,
-      common: pairs.map((p) => p.name),
+      common: common.map((a) => a.name),
       onlyLeft: l.aggregates.filter((a) => !inRight.has(identity(a))).map((a) => a.name),
       onlyRight: r.aggregates.filter((a) => !inLeft.has(identity(a))).map((a) => a.name),
       rows,

@@ -4,6 +4,7 @@
  * Integers, dates and timestamps are little-endian, a timestamptz in microseconds; decimals are big-endian two's complement in as few bytes
  * as it takes; strings are UTF-8. Long strings and bytes are cut to 16 code points or bytes, and an upper bound that was cut is incremented.
  */
+import { compareKeys } from "@headrace/s3/Key"
 import type { ColumnType, Value } from "./Field.ts"
 
 /** Code points, or bytes, that a bound keeps. */
@@ -155,8 +156,7 @@ const compareBytes = (a: Uint8Array, b: Uint8Array): number => {
 
 /** The order of two values of one type: false before true, numbers by size, strings by code point, bytes unsigned. */
 export const compare = (a: Value, b: Value): number => {
-  if (typeof a === "string" && typeof b === "string")
-    return compareBytes(new TextEncoder().encode(a), new TextEncoder().encode(b))
+  if (typeof a === "string" && typeof b === "string") return compareKeys(a, b)
   if (a instanceof Uint8Array && b instanceof Uint8Array) return compareBytes(a, b)
   return a < b ? -1 : a > b ? 1 : 0
 }

@@ -5,7 +5,7 @@
  */
 import * as Result from "effect/Result"
 import * as Bounds from "./Bounds.ts"
-import type { Field, Value } from "./Field.ts"
+import type { ColumnType, Field, Value } from "./Field.ts"
 import { type IcebergError, invalid, unsupported } from "./IcebergError.ts"
 import type { DataFile, ReadEntry } from "./Manifest.ts"
 import type { ManifestFile } from "./ManifestList.ts"
@@ -43,17 +43,44 @@ export const layout = (metadata: TableMetadata): Layout => {
   return { columns, current: new Map([...current.values()].map((field) => [field.name, field])), specs: new Map(specs) }
 }
 
+const comparable = (type: ColumnType, value: Value): boolean => {
+  switch (type.kind) {
+    case "boolean":
+    case "string":
+      return typeof value === type.kind
+    case "binary":
+      return value instanceof Uint8Array
+    case "list":
+      return false
+    default:
+      return typeof value === "number" || typeof value === "bigint"
+  }
+}
+
+const compared = (predicate: Predicate.Predicate): ReadonlyArray<readonly [column: string, value: Value]> => {
+  if ("of" in predicate) return predicate.of.flatMap(compared)
+  if ("values" in predicate) return predicate.values.map((value) => [predicate.column, value])
+  return "value" in predicate ? [[predicate.column, predicate.value]] : []
+}
+
 /** Fails with `InvalidInput` when a predicate uses a name that is neither a column nor a partition field, or compares with another type. */
 export const checkPredicate = (
   predicate: Predicate.Predicate,
   { current, specs }: Layout
 ): Result.Result<void, IcebergError> => {
-  const fields = new Set([...specs.values()].flatMap((spec) => spec.fields.map((field) => field.name)))
+  const fields = new Map([...specs.values()].flatMap((spec) => spec.fields.map((field) => [field.name, field.type])))
   for (const name of Predicate.columns(predicate)) {
     if (!current.has(name) && !fields.has(name))
       return Result.fail(invalid(`the predicate's "${name}" is neither a column nor a partition field of the table`))
   }
-  return Result.succeed(undefined)
+  for (const [name, value] of compared(predicate)) {
+    const type = current.get(name)?.type ?? fields.get(name)!
+    if (!comparable(type, value))
+      return Result.fail(
+        invalid(`the predicate compares "${name}", a ${type.kind}, with ${typeof value} ${String(value)}`)
+      )
+  }
+  return Result.void
 }
 
 /** The bounds of a column in a file, as values in memory; an absent one is unknown. */

@@ -149,6 +149,8 @@ for (const [name, driver] of drivers) {
         assert.deepStrictEqual(yield* planned(Predicate.notNull("total")), [])
         assert.deepStrictEqual(yield* planned(Predicate.gt("total", 0)), [])
         assert.strictEqual(yield* reason(planned(Predicate.eq("nope", 1))), "InvalidInput")
+        assert.strictEqual(yield* reason(planned(Predicate.lt("__offset", "5"))), "InvalidInput")
+        assert.strictEqual(yield* reason(planned(Predicate.and(Predicate.isIn("category", [5])))), "InvalidInput")
         assert.strictEqual(yield* reason(Table.scan(table, { snapshotId: 12345 })), "InvalidInput")
       })
     )

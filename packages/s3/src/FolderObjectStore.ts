@@ -70,7 +70,8 @@ export const make = (options: Options): Effect.Effect<Service, ObjectStoreError>
       get: (key) =>
         read(key, async (file) => {
           const bytes = await fs.readFile(file)
-          return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+          // A small buffer may be a part of Node's pool, which the caller couldn't transfer.
+          return bytes.length === bytes.buffer.byteLength ? new Uint8Array(bytes.buffer) : new Uint8Array(bytes)
         }),
       getRange: (key, start, end) =>
         Effect.andThen(

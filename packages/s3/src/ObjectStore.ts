@@ -24,7 +24,7 @@ export interface ObjectInfo {
 
 /** An upload under way. Calls are made one after the other; nothing may be written after `finish`. */
 export interface ObjectWriter {
-  /** Appends bytes, which the caller may reuse when the effect ends. Waits for the storage, so memory stays bounded (8 MiB at most). */
+  /** Appends bytes, which the caller may reuse when the effect ends. Waits for the storage, so memory stays bounded, but for a store in memory. */
   readonly write: (bytes: Uint8Array) => Effect.Effect<void, ObjectStoreError>
   /** Makes the object appear, whole and durable, replacing one under the same key. */
   readonly finish: Effect.Effect<ObjectHead, ObjectStoreError>

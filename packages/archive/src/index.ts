@@ -1,3 +1,6 @@
 export * as Archive from "./Archive.ts"
+export * as Archiver from "./Archiver.ts"
+export * as ArchiveTable from "./ArchiveTable.ts"
+export * as Coverage from "./Coverage.ts"
 export * as HandOver from "./HandOver.ts"
 export * as OneLog from "./OneLog.ts"

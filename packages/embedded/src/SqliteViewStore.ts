@@ -1,0 +1,500 @@
+/**
+ * The embedded view store: all views and their versions in one SQLite file, which any SQLite client reads.
+ *
+ * A reader needs nothing but a busy timeout of a few seconds, set before anything else (`PRAGMA busy_timeout = 5000`). One connection is
+ * held open by the engine, so the WAL stays in place between readers.
+ */
+import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite"
+import {
+  type AggregateSpec,
+  type Commit,
+  type DeadRow,
+  Fenced,
+  InvalidName,
+  type LateRow,
+  type Lease,
+  LockedBy,
+  Overflow,
+  type Position,
+  type Service,
+  type StateValue,
+  type ValueType,
+  VersionExists,
+  type VersionInfo,
+  VersionNotFound,
+  VersionNotReady,
+  VersionPromoted,
+  type VersionSpec,
+  ViewStore,
+  ViewStoreError
+} from "@headrace/core/ViewStore"
+import * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { CommitPoint, type Point } from "./CommitPoint.ts"
+import * as Sqlite from "./internal/Sqlite.ts"
+import * as StoreLock from "./StoreLock.ts"
+import * as Sql from "./ViewStoreSql.ts"
+
+export type Options = Sqlite.Options
+
+const format = 1
+
+const create = `
+  CREATE TABLE headrace_versions (view TEXT NOT NULL, version INTEGER NOT NULL, status TEXT NOT NULL, epoch INTEGER NOT NULL,
+    owner TEXT NOT NULL, topic_id TEXT NOT NULL, spec TEXT NOT NULL, PRIMARY KEY (view, version)) WITHOUT ROWID;
+  CREATE TABLE headrace_positions (view TEXT NOT NULL, version INTEGER NOT NULL, partition INTEGER NOT NULL, epoch INTEGER NOT NULL,
+    next INTEGER NOT NULL, max_event_time INTEGER, read INTEGER NOT NULL, applied INTEGER NOT NULL, filtered INTEGER NOT NULL,
+    late INTEGER NOT NULL, dead_lettered INTEGER NOT NULL, PRIMARY KEY (view, version, partition)) WITHOUT ROWID;
+  CREATE TABLE headrace_promotions (sequence INTEGER PRIMARY KEY, view TEXT NOT NULL, version INTEGER NOT NULL);
+`
+
+/** Thrown inside a transaction, which it rolls back; it comes out as the store's error. */
+class Refused {
+  readonly reason: ViewStoreError["reason"]
+  constructor(reason: ViewStoreError["reason"]) {
+    this.reason = reason
+  }
+}
+const refuse = (reason: ViewStoreError["reason"]): never => {
+  // oxlint-disable-next-line no-throw-literal
+  throw new Refused(reason)
+}
+const wrap = (reason: ViewStoreError["reason"]) => new ViewStoreError({ reason })
+
+interface VersionRow {
+  readonly view: string
+  readonly version: number
+  readonly status: "building" | "ready"
+  readonly epoch: number
+  readonly owner: string
+  readonly topic_id: string
+  readonly spec: string
+}
+
+interface PositionRow {
+  readonly partition: number
+  readonly epoch: number
+  readonly next: number
+  readonly max_event_time: number | null
+  readonly read: number
+  readonly applied: number
+  readonly filtered: number
+  readonly late: number
+  readonly dead_lettered: number
+}
+
+const toPosition = (row: PositionRow): Position => ({
+  partition: row.partition,
+  next: row.next,
+  maxEventTime: row.max_event_time ?? Number.NEGATIVE_INFINITY,
+  counts: {
+    read: row.read,
+    applied: row.applied,
+    filtered: row.filtered,
+    late: row.late,
+    deadLettered: row.dead_lettered
+  }
+})
+
+const toSql = (value: StateValue): SQLInputValue => (typeof value === "boolean" ? (value ? 1 : 0) : value)
+
+/** The statements of one version, prepared once. */
+interface Writer {
+  readonly spec: VersionSpec
+  readonly position: StatementSync
+  readonly partial: StatementSync
+  readonly sets: ReadonlyArray<StatementSync>
+  readonly late: StatementSync
+  readonly dead: StatementSync
+}
+
+/** Opens (or makes) the store at a path. */
+export const make = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<Service, ViewStoreError, Scope.Scope> {
+  const db = yield* Effect.mapError(Sqlite.open(options), wrap)
+  yield* Effect.mapError(Sqlite.format(db, options.path, format, create), wrap)
+  return service(db, options, yield* CommitPoint)
+})
+
+/** What differs between the declaration that a version was built from and the one that is given now. */
+const differenceOf = (old: VersionSpec, now: VersionSpec, oldTopic: string, topic: string): string | undefined => {
+  if (old.declaration !== now.declaration) {
+    const [a, b] = [old.declaration.split("\n"), now.declaration.split("\n")]
+    const at = a.findIndex((line, i) => line !== b[i])
+    return `it says ${JSON.stringify(b[at < 0 ? a.length : at] ?? "nothing")} where it said ${JSON.stringify(a[at] ?? "nothing")}`
+  }
+  if (old.source !== now.source) return "the source of its module, or of a module that it imports, was changed"
+  if (oldTopic !== topic)
+    return `topic "${now.topic}" was deleted and made anew (its id was ${oldTopic}, and is ${topic})`
+  return undefined
+}
+
+/** The types of an aggregate's cells. */
+const typesOf = (a: AggregateSpec): ReadonlyArray<ValueType | undefined> =>
+  a.kind === "avg" ? [undefined, undefined] : a.kind === "min" || a.kind === "max" ? [a.type] : [undefined]
+
+const service = (db: DatabaseSync, options: Options, point: (point: Point) => void): Service => {
+  const { path } = options
+  const selectVersion = db.prepare("SELECT * FROM headrace_versions WHERE view = ? AND version = ?")
+  const selectPositions = db.prepare(
+    "SELECT * FROM headrace_positions WHERE view = ? AND version = ? ORDER BY partition"
+  )
+  const selectPromoted = db.prepare(
+    "SELECT version FROM headrace_promotions WHERE view = ? ORDER BY sequence DESC LIMIT 1"
+  )
+  const insertPosition = db.prepare(
+    "INSERT OR IGNORE INTO headrace_positions VALUES (?, ?, ?, ?, ?, NULL, 0, 0, 0, 0, 0)"
+  )
+
+  const attempt = <A>(work: () => A): Effect.Effect<A, ViewStoreError> =>
+    Effect.mapError(
+      Effect.try({
+        try: work,
+        catch: (cause) => (cause instanceof Refused ? cause.reason : Sqlite.toStorageFailed(path, cause))
+      }),
+      wrap
+    )
+  const transaction = <A>(work: () => A): Effect.Effect<A, ViewStoreError> =>
+    attempt(() => Sqlite.transaction(db, work))
+
+  const find = (view: string, version: number): VersionRow =>
+    (selectVersion.get(view, version) as VersionRow | undefined) ?? refuse(new VersionNotFound({ view, version }))
+  const specOf = (row: VersionRow): VersionSpec => JSON.parse(row.spec) as VersionSpec
+  const promotedOf = (view: string): number | undefined =>
+    (selectPromoted.get(view) as { readonly version: number } | undefined)?.version
+  const infoOf = (row: VersionRow): VersionInfo => {
+    const { declaration, source, topic } = specOf(row)
+    const positions = (selectPositions.all(row.view, row.version) as unknown as ReadonlyArray<PositionRow>).map(
+      toPosition
+    )
+    return {
+      view: row.view,
+      version: row.version,
+      status: row.status,
+      promoted: promotedOf(row.view) === row.version,
+      declaration,
+      source,
+      topic,
+      topicId: row.topic_id,
+      positions
+    }
+  }
+
+  const show = (spec: VersionSpec) => db.exec(Sql.createShownView(spec))
+  const promoteNow = (view: string, version: number) => {
+    db.exec(
+      `DROP VIEW IF EXISTS ${Sql.quote(view)}; CREATE VIEW ${Sql.quote(view)} AS SELECT * FROM ${Sql.quote(Sql.namesOf(view, version).shown)}`
+    )
+    db.prepare("INSERT INTO headrace_promotions (view, version) VALUES (?, ?)").run(view, version)
+  }
+
+  const register: Service["register"] = (spec, topic) =>
+    transaction(() => {
+      const { version, view } = spec
+      for (const name of [view, ...spec.keys.map((k) => k.name), ...spec.aggregates.map((a) => a.name)]) {
+        if (!/^[A-Za-z](_?[A-Za-z0-9])*$/.test(name)) refuse(new InvalidName({ name }))
+      }
+      const known = selectVersion.get(view, version) as VersionRow | undefined
+      if (known === undefined) {
+        const first = db.prepare("SELECT 1 FROM headrace_versions WHERE view = ?").get(view) === undefined
+        db.prepare("INSERT INTO headrace_versions VALUES (?, ?, ?, 0, '', ?, ?)").run(
+          view,
+          version,
+          first ? "ready" : "building",
+          topic.id,
+          JSON.stringify(spec)
+        )
+        db.exec(Sql.createTables(spec))
+        if (first) {
+          show(spec)
+          promoteNow(view, version)
+        }
+      } else {
+        const difference = differenceOf(specOf(known), spec, known.topic_id, topic.id)
+        if (difference !== undefined) refuse(new VersionExists({ view, version, difference }))
+      }
+      const { epoch } = find(view, version)
+      for (const { offset, partition } of topic.starts) insertPosition.run(view, version, partition, epoch, offset)
+      return infoOf(find(view, version))
+    })
+
+  const acquire: Service["acquire"] = (view, version, owner) =>
+    Effect.gen(function* () {
+      yield* attempt(() => find(view, version))
+      const locked = yield* Effect.mapError(StoreLock.acquire(`${path}.locks/${view}__v${version}.lock`), wrap)
+      if (!locked) {
+        const holder = yield* attempt(() => find(view, version).owner)
+        return yield* wrap(new LockedBy({ view, version, owner: holder === "" ? "another process" : holder }))
+      }
+      const epoch = yield* transaction(() => {
+        const next = find(view, version).epoch + 1
+        db.prepare("UPDATE headrace_versions SET epoch = ?, owner = ? WHERE view = ? AND version = ?").run(
+          next,
+          owner,
+          view,
+          version
+        )
+        db.prepare("UPDATE headrace_positions SET epoch = ? WHERE view = ? AND version = ?").run(next, view, version)
+        return next
+      })
+      return { view, version, epoch } satisfies Lease
+    })
+
+  const writers = new Map<string, Writer>()
+  const writerOf = (view: string, version: number): Writer => {
+    const name = `${view}__v${version}`
+    const known = writers.get(name)
+    if (known !== undefined) return known
+    const spec = specOf(find(view, version))
+    const names = Sql.namesOf(view, version)
+    const writer: Writer = {
+      spec,
+      position: db.prepare(
+        "UPDATE headrace_positions SET next = ?, max_event_time = ?, read = ?, applied = ?, filtered = ?, late = ?, dead_lettered = ? WHERE view = ? AND version = ? AND partition = ? AND epoch = ? AND next = ?"
+      ),
+      partial: db.prepare(Sql.upsertPartial(spec)),
+      sets: Sql.distinctAggregates(spec).map((a) => db.prepare(Sql.insertValue(spec, a.name))),
+      late: db.prepare(`INSERT INTO ${Sql.quote(names.late)} VALUES (?, ?, ?, ?, ?)`),
+      dead: db.prepare(`INSERT INTO ${Sql.quote(names.dead)} VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
+    }
+    writers.set(name, writer)
+    return writer
+  }
+
+  /** Compares and sets (epoch, offset). */
+  const setPosition = (lease: Lease, writer: Writer, { from, position }: Commit) => {
+    const { epoch, version, view } = lease
+    const { counts: c, maxEventTime, next, partition } = position
+    const time = Number.isFinite(maxEventTime) ? maxEventTime : null
+    const { changes } = writer.position.run(
+      next,
+      time,
+      c.read,
+      c.applied,
+      c.filtered,
+      c.late,
+      c.deadLettered,
+      view,
+      version,
+      partition,
+      epoch,
+      from
+    )
+    if (Number(changes) === 1) return
+    const stored = db
+      .prepare("SELECT epoch, next FROM headrace_positions WHERE view = ? AND version = ? AND partition = ?")
+      .get(view, version, partition) as { readonly epoch: number; readonly next: number } | undefined
+    const detail =
+      stored === undefined
+        ? "the version has no such partition"
+        : stored.epoch === epoch
+          ? `it folds from offset ${from}, and the partition stands at ${stored.next}`
+          : `its epoch is ${epoch}, and another process has taken the version with epoch ${stored.epoch}`
+    refuse(new Fenced({ view, version, partition, detail }))
+  }
+
+  const write = (
+    { spec, partial, sets, late, dead }: Writer,
+    { partials, position, late: lateRows, dead: deadRows }: Commit
+  ) => {
+    const { partition } = position
+    const { keys, values, windows } = partials
+    const row: Array<SQLInputValue> = []
+    for (let i = 0; i < partials.count; i++) {
+      let at = 0
+      for (const key of keys) row[at++] = toSql(key[i]!)
+      if (windows !== undefined) row[at++] = windows[i]!
+      row[at++] = partition
+      for (const value of values) row[at++] = toSql(value[i]!)
+      run(spec, partial, row)
+    }
+    for (const [s, statement] of sets.entries()) {
+      const group: Array<SQLInputValue> = []
+      for (let i = 0; i < partials.count; i++) {
+        let at = 0
+        for (const key of keys) group[at++] = toSql(key[i]!)
+        if (windows !== undefined) group[at++] = windows[i]!
+        group[at + 1] = partition
+        for (const value of partials.sets[s]![i]!) {
+          group[at] = toSql(value)
+          statement.run(...group)
+        }
+      }
+    }
+    for (const r of lateRows) late.run(partition, r.offset, r.eventTime, r.windowStart, r.columns)
+    for (const r of deadRows) dead.run(partition, r.offset, r.reason, r.detail, r.timestamp, r.key, r.value, r.headers)
+  }
+
+  const run = (spec: VersionSpec, statement: StatementSync, row: ReadonlyArray<SQLInputValue>) => {
+    try {
+      statement.run(...row)
+    } catch (cause) {
+      const text = cause instanceof Error ? cause.message : String(cause)
+      const inexact = /CHECK constraint failed: (exact .*)|BigInt value is too large|out of range/i.exec(text)
+      if (inexact !== null) refuse(new Overflow({ view: spec.view, version: spec.version, detail: inexact[1] ?? text }))
+      throw cause
+    }
+  }
+
+  const commit: Service["commit"] = (lease, commits) =>
+    transaction(() => {
+      const writer = writerOf(lease.view, lease.version)
+      for (const c of commits) setPosition(lease, writer, c)
+      point("after-positions")
+      for (const c of commits) write(writer, c)
+      point("before-commit")
+    })
+
+  const ready: Service["ready"] = ({ epoch, version, view }) =>
+    transaction(() => {
+      const row = find(view, version)
+      if (row.epoch !== epoch)
+        refuse(
+          new Fenced({
+            view,
+            version,
+            partition: -1,
+            detail: `its epoch is ${epoch}, and another process has taken the version with epoch ${row.epoch}`
+          })
+        )
+      if (row.status === "ready") return
+      db.prepare("UPDATE headrace_versions SET status = 'ready' WHERE view = ? AND version = ?").run(view, version)
+      show(specOf(row))
+    })
+
+  const promote: Service["promote"] = (view, version) =>
+    transaction(() => {
+      if (find(view, version).status !== "ready") refuse(new VersionNotReady({ view, version }))
+      const previous = promotedOf(view)
+      if (previous !== version) promoteNow(view, version)
+      return previous
+    })
+
+  const drop: Service["drop"] = (view, version) =>
+    transaction(() => {
+      const row = find(view, version)
+      if (promotedOf(view) === version) refuse(new VersionPromoted({ view, version }))
+      db.exec(Sql.dropAll(specOf(row)))
+      db.prepare("DELETE FROM headrace_positions WHERE view = ? AND version = ?").run(view, version)
+      db.prepare("DELETE FROM headrace_versions WHERE view = ? AND version = ?").run(view, version)
+      db.prepare("DELETE FROM headrace_promotions WHERE view = ? AND version = ?").run(view, version)
+      writers.delete(`${view}__v${version}`)
+    })
+
+  /** Streams a query from one snapshot, on a connection of its own. Integers come as numbers while they are safe. */
+  const query = <A>(
+    view: string,
+    version: number,
+    sql: (spec: VersionSpec) => string,
+    map: (row: ReadonlyArray<unknown>, spec: VersionSpec) => A
+  ): Stream.Stream<A, ViewStoreError> =>
+    Stream.unwrap(
+      Effect.gen(function* () {
+        const spec = yield* attempt(() => specOf(find(view, version)))
+        const own = yield* Effect.mapError(Sqlite.open(options), wrap)
+        const rows = yield* attempt(() => {
+          const statement = own.prepare(sql(spec))
+          statement.setReadBigInts(true)
+          statement.setReturnArrays(true)
+          return statement.iterate() as unknown as Iterator<ReadonlyArray<unknown>>
+        })
+        const pull = attempt(() => {
+          const out: Array<A> = []
+          for (let n = rows.next(); ; n = rows.next()) {
+            if (n.done === true) break
+            out.push(map(n.value, spec))
+            if (out.length === 4096) break
+          }
+          return out
+        })
+        return Stream.fromPull(
+          Effect.succeed(
+            Effect.flatMap(pull, (page) => (Arr.isReadonlyArrayNonEmpty(page) ? Effect.succeed(page) : Cause.done()))
+          )
+        )
+      })
+    )
+  const numeric = (value: unknown): StateValue =>
+    typeof value === "bigint"
+      ? value >= -9007199254740991n && value <= 9007199254740991n
+        ? Number(value)
+        : value
+      : (value as StateValue)
+
+  const rows: Service["rows"] = (view, version) =>
+    query(view, version, Sql.selectRows, (row, spec) => {
+      const types = [
+        ...spec.keys.map((k) => k.type),
+        ...(spec.windowSize === undefined ? [] : [undefined]),
+        ...spec.aggregates.flatMap(typesOf)
+      ]
+      return row.map((value, i) => (types[i]?.kind === "boolean" && value !== null ? value === 1n : numeric(value)))
+    })
+
+  return {
+    versions: attempt(() =>
+      (
+        db
+          .prepare("SELECT * FROM headrace_versions ORDER BY view, version")
+          .all() as unknown as ReadonlyArray<VersionRow>
+      ).map(infoOf)
+    ),
+    version: (view, version) => attempt(() => infoOf(find(view, version))),
+    spec: (view, version) => attempt(() => specOf(find(view, version))),
+    register,
+    acquire,
+    commit,
+    ready,
+    promote,
+    promotions: (view) =>
+      attempt(() =>
+        (
+          db
+            .prepare("SELECT version FROM headrace_promotions WHERE view = ? ORDER BY sequence DESC")
+            .all(view) as unknown as ReadonlyArray<{ readonly version: number }>
+        ).map((r) => r.version)
+      ),
+    drop,
+    rows,
+    late: (view, version) =>
+      query(
+        view,
+        version,
+        () => `SELECT * FROM ${Sql.quote(Sql.namesOf(view, version).late)} ORDER BY "partition", "offset"`,
+        ([partition, offset, eventTime, windowStart, columns]) =>
+          ({
+            partition: Number(partition),
+            offset: Number(offset),
+            eventTime: Number(eventTime),
+            windowStart: Number(windowStart),
+            columns: String(columns)
+          }) satisfies LateRow & { readonly partition: number }
+      ),
+    dead: (view, version) =>
+      query(
+        view,
+        version,
+        () => `SELECT * FROM ${Sql.quote(Sql.namesOf(view, version).dead)} ORDER BY "partition", "offset"`,
+        ([partition, offset, reason, detail, timestamp, key, value, headers]) =>
+          ({
+            partition: Number(partition),
+            offset: Number(offset),
+            reason: String(reason),
+            detail: String(detail),
+            timestamp: timestamp === null ? null : Number(timestamp),
+            key: key as Uint8Array | null,
+            value: value as Uint8Array | null,
+            headers: String(headers)
+          }) satisfies DeadRow & { readonly partition: number }
+      )
+  }
+}
+
+/** The embedded view store in the file at `path`; one connection, closed with the layer. */
+export const layer = (options: Options): Layer.Layer<ViewStore, ViewStoreError> =>
+  Layer.effect(ViewStore, make(options))

@@ -1,1 +1,4 @@
-export {}
+export { defineConfig } from "./Config.ts"
+export * as Project from "./Project.ts"
+export * as ProjectError from "./ProjectError.ts"
+export * as Workers from "./Workers.ts"

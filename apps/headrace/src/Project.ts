@@ -1,0 +1,141 @@
+/** A project: a folder with `headrace.config.ts` and view modules, loaded. */
+import { existsSync } from "node:fs"
+import { availableParallelism } from "node:os"
+import { basename, join, resolve } from "node:path"
+import { pathToFileURL } from "node:url"
+import type { Archive } from "@headrace/archive/Archive"
+import * as ArchiveTable from "@headrace/archive/ArchiveTable"
+import * as OneLog from "@headrace/archive/OneLog"
+import type { EventLog, EventLogError } from "@headrace/core/EventLog"
+import type { ViewStore, ViewStoreError } from "@headrace/core/ViewStore"
+import * as SqliteLog from "@headrace/embedded/SqliteLog"
+import * as SqliteViewStore from "@headrace/embedded/SqliteViewStore"
+import { type Version, View } from "@headrace/kappa"
+import * as FolderObjectStore from "@headrace/s3/FolderObjectStore"
+import type { ObjectStore } from "@headrace/s3/ObjectStore"
+import type { ObjectStoreError } from "@headrace/s3/ObjectStoreError"
+import { Effect, Layer, Result, Schema } from "effect"
+import { Config } from "./Config.ts"
+import {
+  ConfigInvalid,
+  ConfigNotFound,
+  DuplicateVersion,
+  ModuleFailed,
+  NoViews,
+  type ProjectError,
+  UnknownView,
+  wrap
+} from "./ProjectError.ts"
+import * as Source from "./Source.ts"
+
+/** A declared version and the file that exports it. */
+export interface Declared extends Version.Declared {
+  readonly file: string
+}
+
+export interface Project {
+  /** Absolute. */
+  readonly folder: string
+  readonly config: Config
+  /** By name, then by version. */
+  readonly views: ReadonlyArray<Declared>
+}
+
+const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
+
+const importModule = (file: string): Effect.Effect<Readonly<Record<string, unknown>>, ProjectError> =>
+  Effect.tryPromise({
+    try: () => import(pathToFileURL(file).href) as Promise<Readonly<Record<string, unknown>>>,
+    catch: (cause) => wrap(new ModuleFailed({ file, detail: messageOf(cause), cause }))
+  })
+
+const decodeConfig = Schema.decodeUnknownResult(Config)
+
+const loadConfig = Effect.fnUntraced(function* (folder: string) {
+  const file = join(folder, "headrace.config.ts")
+  if (!existsSync(file)) return yield* wrap(new ConfigNotFound({ file }))
+  const module = yield* importModule(file)
+  if (module["default"] === undefined)
+    return yield* wrap(
+      new ConfigInvalid({ file, detail: "it has no default export; write `export default defineConfig({ … })`" })
+    )
+  const config = decodeConfig(module["default"])
+  if (Result.isFailure(config)) return yield* wrap(new ConfigInvalid({ file, detail: config.failure.message }))
+  return config.success
+})
+
+/** The views that a module exports, each with the hash of its source. */
+const loadViews = Effect.fnUntraced(function* (file: string): Effect.fn.Return<ReadonlyArray<Declared>, ProjectError> {
+  const module = yield* importModule(file)
+  const source = yield* Effect.try({
+    try: () => Source.hashOf(file),
+    catch: (cause) => wrap(new ModuleFailed({ file, detail: messageOf(cause), cause }))
+  })
+  return Object.values(module)
+    .filter(View.isView)
+    .map((view) => ({ view, source, file }))
+})
+
+/** Loads the project in a folder. */
+export const load = Effect.fn("Project.load")(function* (path: string): Effect.fn.Return<Project, ProjectError> {
+  const folder = resolve(path)
+  const config = yield* loadConfig(folder)
+  const files = config.views.map((v) => resolve(folder, v))
+  const views = (yield* Effect.forEach(files, loadViews)).flat()
+  if (views.length === 0) return yield* wrap(new NoViews({ files }))
+  const seen = new Map<string, Declared>()
+  for (const declared of views) {
+    const { name, version } = declared.view
+    const other = seen.get(`${name} ${version}`)
+    if (other !== undefined && other.view !== declared.view)
+      return yield* wrap(
+        new DuplicateVersion({ view: name, version, files: [other.file, declared.file].map((f) => basename(f)) })
+      )
+    seen.set(`${name} ${version}`, declared)
+  }
+  const order = (a: Declared, b: Declared) =>
+    a.view.name < b.view.name ? -1 : a.view.name > b.view.name ? 1 : a.view.version - b.view.version
+  return { folder, config, views: [...seen.values()].toSorted(order) }
+})
+
+/** The versions of one view, oldest first. */
+export const versionsOf = (project: Project, view: string): Effect.Effect<ReadonlyArray<Declared>, ProjectError> => {
+  const found = project.views.filter((d) => d.view.name === view)
+  const views = [...new Set(project.views.map((d) => d.view.name))]
+  return found.length === 0 ? Effect.fail(wrap(new UnknownView({ view, views }))) : Effect.succeed(found)
+}
+
+/** Paths of the project's parts, absolute. */
+export const paths = ({ config, folder }: Project) => ({
+  log: resolve(folder, config.log.path),
+  store: resolve(folder, config.store.path),
+  archive: config.archive === undefined ? undefined : resolve(folder, config.archive.path)
+})
+
+/** Worker threads of a replay of so many partitions. */
+export const workersOf = ({ config }: Project, partitions: number): number =>
+  Math.max(1, Math.min(config.workers ?? availableParallelism(), partitions))
+
+/** What commands need of a project with an archive. */
+export type Services = EventLog | OneLog.OneLog | ViewStore
+
+/** The project's log, archive and store. */
+export const layer = (project: Project): Layer.Layer<Services, EventLogError | ObjectStoreError | ViewStoreError> => {
+  const at = paths(project)
+  const busy = project.config.store.busyTimeout
+  const log = SqliteLog.layer({ path: at.log })
+  const archive = archiveLayer(project)
+  const oneLog = OneLog.layer.pipe(Layer.provideMerge(archive === undefined ? log : Layer.merge(log, archive)))
+  return Layer.merge(
+    oneLog,
+    SqliteViewStore.layer({ path: at.store, ...(busy === undefined ? {} : { busyTimeoutMillis: busy }) })
+  )
+}
+
+/** The archive alone, or undefined when the project has none. */
+export const archiveLayer = (project: Project): Layer.Layer<Archive | ObjectStore, ObjectStoreError> | undefined => {
+  const at = paths(project).archive
+  return at === undefined
+    ? undefined
+    : ArchiveTable.layer({ location: at }).pipe(Layer.provideMerge(FolderObjectStore.layer({ path: at })))
+}

@@ -75,11 +75,7 @@ export interface Loaded {
 }
 
 /** Creates the topic and appends all flights. */
-export const load = (
-  topic: string,
-  partitions: number,
-  onProgress: (records: number) => Effect.Effect<void>
-) =>
+export const load = (topic: string, partitions: number, onProgress: (records: number) => Effect.Effect<void>) =>
   Effect.gen(function* () {
     const log = yield* EventLog
     const flights = yield* read

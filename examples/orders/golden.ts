@@ -33,7 +33,8 @@ const { values: options } = parseArgs({
 const [seed, rows, partitions] = [Number(options.seed), Number(options.orders), Number(options.partitions)]
 const isGolden = seed === Orders.goldenSeed && rows === 100_000 && partitions === 1
 const files: Readonly<Record<Golden["name"], string>> = { a: "a_oracle", b: "b_oracle", c: "c_flink", d: "d_streams" }
-const goldenOf = (name: Golden["name"]) => gunzipSync(readFileSync(join(import.meta.dirname, `golden/${files[name]}.csv.gz`))).toString()
+const goldenOf = (name: Golden["name"]) =>
+  gunzipSync(readFileSync(join(import.meta.dirname, `golden/${files[name]}.csv.gz`))).toString()
 
 const folder = mkdtempSync(join(tmpdir(), "headrace-golden-"))
 const store = (name: string) => SqliteViewStore.layer({ path: join(folder, `${name}.db`) })
@@ -56,11 +57,16 @@ const program = Effect.gen(function* () {
   const log = yield* EventLog
   const { partitions: ranges } = yield* log.describe("orders")
   const until = new Map(ranges.map((p) => [p.partition, Math.floor(p.end * 0.9)]))
-  yield* Archiver.run({ topic: "orders", codec: JsonCodec.make(goldens[0]!.view.source.schema), until, fileRows: 40_000, rowGroupRows: 10_000 })
-  const replayed = yield* Effect.forEach(declared, (one) => Replay.run({ declared: one, owner: "golden, replay" })).pipe(
-    Effect.andThen(Effect.forEach(goldens, answer)),
-    Effect.provide(store("replay"))
-  )
+  yield* Archiver.run({
+    topic: "orders",
+    codec: JsonCodec.make(goldens[0]!.view.source.schema),
+    until,
+    fileRows: 40_000,
+    rowGroupRows: 10_000
+  })
+  const replayed = yield* Effect.forEach(declared, (one) =>
+    Replay.run({ declared: one, owner: "golden, replay" })
+  ).pipe(Effect.andThen(Effect.forEach(goldens, answer)), Effect.provide(store("replay")))
   return goldens.map((golden, i) => ({
     name: golden.name,
     rows: live[i]!.text.split("\n").length - 2,
@@ -74,18 +80,25 @@ const program = Effect.gen(function* () {
 const location = join(folder, "archive")
 const log = SqliteLog.layer({ path: join(folder, "log.db") })
 const objects = FolderObjectStore.layer({ path: location })
-const layers = OneLog.layer.pipe(Layer.provideMerge(Layer.mergeAll(log, ArchiveTable.layer({ location }).pipe(Layer.provideMerge(objects)))))
+const layers = OneLog.layer.pipe(
+  Layer.provideMerge(Layer.mergeAll(log, ArchiveTable.layer({ location }).pipe(Layer.provideMerge(objects))))
+)
 
-const results = await Effect.runPromise(program.pipe(Effect.provide(layers))).finally(() => rmSync(folder, { recursive: true, force: true }))
+const results = await Effect.runPromise(program.pipe(Effect.provide(layers))).finally(() =>
+  rmSync(folder, { recursive: true, force: true })
+)
 if (options.out !== undefined) {
   mkdirSync(options.out, { recursive: true })
   for (const { name, text } of results) writeFileSync(join(options.out, `${name}.csv`), text)
 }
-if (options.json) console.log(JSON.stringify({ seed, rows, partitions, results: results.map(({ text: _, ...rest }) => rest) }))
+if (options.json)
+  console.log(JSON.stringify({ seed, rows, partitions, results: results.map(({ text: _, ...rest }) => rest) }))
 else {
   for (const { golden, hash, name, replayEqualsLive, rows } of results) {
     const verdict = golden === undefined ? "" : golden ? "equal to the golden file, " : "DIFFERS from the golden file, "
-    console.log(`${name}: ${rows} rows, ${verdict}replay ${replayEqualsLive ? "=" : "≠"} live, state ${hash.slice(0, 16)}…`)
+    console.log(
+      `${name}: ${rows} rows, ${verdict}replay ${replayEqualsLive ? "=" : "≠"} live, state ${hash.slice(0, 16)}…`
+    )
   }
 }
 process.exitCode = results.every((r) => r.golden !== false && r.replayEqualsLive) ? 0 : 1

@@ -1,9 +1,8 @@
 import { Aggregate, Log, View, Window } from "@headrace/kappa"
 import { flights } from "./flights.ts"
 
-export const departures = View.aggregate("departures", {
+export const departures = View.aggregate("departures", flights.pipe(Log.select("date", "delay", "origin")), {
   version: 1,
-  from: flights.pipe(Log.select("date", "delay", "origin")),
   by: { origin: "origin" },
   window: Window.tumbling("1 day"),
   values: {

@@ -51,7 +51,10 @@ export const fields = (schema: TopicSchema): ReadonlyArray<Field> => [
   required("__timestamp", { kind: "timestamptz" }),
   required("__timestamp_type", { kind: "int" }),
   optional("__key", { kind: "binary" }),
-  optional("__headers", { kind: "list", element: [required("key", { kind: "string" }), optional("value", { kind: "binary" })] }),
+  optional("__headers", {
+    kind: "list",
+    element: [required("key", { kind: "string" }), optional("value", { kind: "binary" })]
+  }),
   required("__arrived", { kind: "timestamptz" }),
   required("__kind", { kind: "string" }),
   optional("__value", { kind: "binary" })
@@ -72,7 +75,12 @@ const withNulls = (column: Column, kinds: Uint8Array | undefined): Column => {
 }
 
 /** The archive's columns of a batch. The bytes of keys and values are copied once, as a whole. */
-export const toColumns = (schema: TopicSchema, batch: RecordBatch, decoded: ColumnBatch, arrived: number): Record<string, Column> => {
+export const toColumns = (
+  schema: TopicSchema,
+  batch: RecordBatch,
+  decoded: ColumnBatch,
+  arrived: number
+): Record<string, Column> => {
   const n = batch.count
   const own: RecordBatch = { ...batch, bytes: batch.bytes.slice() }
   const constant = (value: number) => new Float64Array(n).fill(value)

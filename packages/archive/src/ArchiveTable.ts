@@ -37,7 +37,9 @@ const invalid = (topic: string, detail: string) => new ArchiveError({ reason: ne
 const load = (topic: string) =>
   Effect.gen(function* () {
     const table = yield* FileCatalog.load({ prefix: topic })
-    const coverage = yield* Effect.mapError(Effect.fromResult(Coverage.read(table.metadata)), (detail) => invalid(topic, detail))
+    const coverage = yield* Effect.mapError(Effect.fromResult(Coverage.read(table.metadata)), (detail) =>
+      invalid(topic, detail)
+    )
     return { table, coverage }
   })
 
@@ -45,20 +47,26 @@ const load = (topic: string) =>
 const plan = (table: Table.Table, options: ReadOptions) =>
   Effect.gen(function* () {
     const { from, partition, topic, until } = options
-    const wanted = Predicate.and(Predicate.eq("__partition", partition), Predicate.gte("__offset", from), Predicate.lt("__offset", until))
+    const wanted = Predicate.and(
+      Predicate.eq("__partition", partition),
+      Predicate.gte("__offset", from),
+      Predicate.lt("__offset", until)
+    )
     const tasks = yield* Effect.mapError(Table.scan(table, { predicate: wanted }), failed(topic))
     const offset = (yield* Effect.mapError(Table.fields(table), failed(topic))).find((f) => f.name === "__offset")
     if (offset === undefined) return yield* invalid(topic, `its table has no column "__offset"`)
     const files: Array<DataFile> = []
     for (const { file } of tasks) {
       const { lower, upper } = Scan.bounds(file, offset)
-      if (typeof lower !== "number" || typeof upper !== "number") return yield* invalid(topic, `the file ${file.path} has no bounds of "__offset"`)
+      if (typeof lower !== "number" || typeof upper !== "number")
+        return yield* invalid(topic, `the file ${file.path} has no bounds of "__offset"`)
       const key = yield* Effect.mapError(Table.keyOf(table, file.path), failed(topic))
       files.push({ key, path: file.path, size: file.fileSize, first: lower, last: upper })
     }
     files.sort((a, b) => a.first - b.first)
     for (let i = 1; i < files.length; i++) {
-      if (files[i]!.first <= files[i - 1]!.last) return yield* invalid(topic, `the files ${files[i - 1]!.path} and ${files[i]!.path} hold the same offsets`)
+      if (files[i]!.first <= files[i - 1]!.last)
+        return yield* invalid(topic, `the files ${files[i - 1]!.path} and ${files[i]!.path} hold the same offsets`)
     }
     return files
   })
@@ -79,7 +87,12 @@ const allDecoded = (group: ColumnReader.RowGroup): boolean => {
 }
 
 /** The records of a row group in bytes form, those of `rows` only. */
-const toRecords = (options: ReadOptions, columns: Readonly<Record<string, Column>>, offsets: Float64Array, rows: ReadonlyArray<number>): RecordBatch => {
+const toRecords = (
+  options: ReadOptions,
+  columns: Readonly<Record<string, Column>>,
+  offsets: Float64Array,
+  rows: ReadonlyArray<number>
+): RecordBatch => {
   const builder = new BatchBuilder(rows.length)
   for (const i of rows) {
     const key = columns["__key"]![i] as Uint8Array | null
@@ -90,7 +103,14 @@ const toRecords = (options: ReadOptions, columns: Readonly<Record<string, Column
   const records = builder.take()
   const own = Float64Array.from(rows, (i) => offsets[i]!)
   const last = rows.length - 1
-  return { ...records, topic: options.topic, partition: options.partition, base: own[0]!, next: own[last]! + 1, offsets: own }
+  return {
+    ...records,
+    topic: options.topic,
+    partition: options.partition,
+    base: own[0]!,
+    next: own[last]! + 1,
+    offsets: own
+  }
 }
 
 const bytesColumns = ["__key", "__value", "__headers", "__timestamp"]
@@ -118,11 +138,19 @@ const make = (location: string): Effect.Effect<Service, never, ObjectStore> =>
         const frame = { topic, partition, base: offsets[0]!, next: offsets[count - 1]! + 1, count, offsets }
         if (!current) {
           // Archived under another schema: decoded again from the bytes.
-          const all = toRecords(options, columns, offsets, Array.from({ length: count }, (_, i) => i))
+          const all = toRecords(
+            options,
+            columns,
+            offsets,
+            Array.from({ length: count }, (_, i) => i)
+          )
           return yield* codec.decode(all, options.columns)
         }
-        if (columns["__kind"] === undefined) return { ...frame, columns, kinds: undefined, poison: new Map() } satisfies ColumnBatch
-        const kinds = Uint8Array.from(columns["__kind"] as ReadonlyArray<string>, (k) => ArchiveSchema.kinds.indexOf(k as "raw"))
+        if (columns["__kind"] === undefined)
+          return { ...frame, columns, kinds: undefined, poison: new Map() } satisfies ColumnBatch
+        const kinds = Uint8Array.from(columns["__kind"] as ReadonlyArray<string>, (k) =>
+          ArchiveSchema.kinds.indexOf(k as "raw")
+        )
         const raw = Array.from(kinds.keys()).filter((i) => kinds[i] === Kind.poison)
         const poison = new Map<number, Poison>()
         if (raw.length > 0) {
@@ -130,7 +158,11 @@ const make = (location: string): Effect.Effect<Service, never, ObjectStore> =>
           const again = yield* codec.decode(toRecords(options, bytes.columns, offsets, raw), [])
           for (const [j, i] of raw.entries()) {
             const reason = again.poison.get(j)
-            if (reason === undefined) return yield* invalid(topic, `the record at partition ${partition} offset ${offsets[i]} in ${file.name} is kept as raw, but its value is valid`)
+            if (reason === undefined)
+              return yield* invalid(
+                topic,
+                `the record at partition ${partition} offset ${offsets[i]} in ${file.name} is kept as raw, but its value is valid`
+              )
             poison.set(i, reason)
           }
         }
@@ -141,10 +173,14 @@ const make = (location: string): Effect.Effect<Service, never, ObjectStore> =>
       Stream.unwrap(
         Effect.gen(function* () {
           const read = (start: number, end: number) => store.getRange(file.key, start, end)
-          const parquet = yield* Effect.mapError(ColumnReader.open({ name: file.path, byteLength: file.size, read }), failed(options.topic))
+          const parquet = yield* Effect.mapError(
+            ColumnReader.open({ name: file.path, byteLength: file.size, read }),
+            failed(options.topic)
+          )
           const wanted = parquet.rowGroups.flatMap((group, i) => {
             const { max, min } = group.statistics["__offset"] ?? {}
-            const outside = typeof min === "number" && typeof max === "number" && (max < options.from || min >= options.until)
+            const outside =
+              typeof min === "number" && typeof max === "number" && (max < options.from || min >= options.until)
             return outside ? [] : [i]
           })
           return Stream.fromIterable(wanted).pipe(Stream.mapEffect((i) => readRowGroup(codec, options, parquet, i)))
@@ -155,7 +191,11 @@ const make = (location: string): Effect.Effect<Service, never, ObjectStore> =>
       location,
       holding: (topic) =>
         load(topic).pipe(
-          Effect.map(({ coverage }) => ({ topicId: coverage.topicId, ranges: coverage.ranges, records: coverage.records })),
+          Effect.map(({ coverage }) => ({
+            topicId: coverage.topicId,
+            ranges: coverage.ranges,
+            records: coverage.records
+          })),
           Effect.catchReason("IcebergError", "TableNotFound", () => Effect.succeed(undefined)),
           Effect.mapError((e) => (e._tag === "ArchiveError" ? e : failed(topic)(e))),
           Effect.provide(context)

@@ -78,10 +78,14 @@ const open = (options: Options, log: TopicDescription) =>
     )
     const invalid = (detail: string) => new ArchiveError({ reason: new ArchiveInvalid({ topic, detail }) })
     const coverage = yield* Effect.mapError(Effect.fromResult(Coverage.read(table.metadata)), invalid)
-    if (coverage.topicId !== log.id) return yield* invalid(`it belongs to another creation of the topic (id ${coverage.topicId}, now ${log.id}): give the new topic another location`)
+    if (coverage.topicId !== log.id)
+      return yield* invalid(
+        `it belongs to another creation of the topic (id ${coverage.topicId}, now ${log.id}): give the new topic another location`
+      )
     const known = new Set((yield* Effect.mapError(Table.fields(table), failed(topic))).map((f) => f.name))
     const missing = codec.schema.columns.filter((c) => !known.has(c.name)).map((c) => c.name)
-    if (missing.length > 0) return yield* invalid(`its table has no column ${missing.join(", ")}: the topic's schema was changed`)
+    if (missing.length > 0)
+      return yield* invalid(`its table has no column ${missing.join(", ")}: the topic's schema was changed`)
     return { table, coverage }
   })
 
@@ -93,7 +97,14 @@ interface Written {
 }
 
 /** Writes one file with the records of `[from, until)` of a partition, at most `fileRows`; gives what it covers. */
-const writeFile = (options: Options, table: Table.Table, partition: number, from: number, until: number, arrived: number) =>
+const writeFile = (
+  options: Options,
+  table: Table.Table,
+  partition: number,
+  from: number,
+  until: number,
+  arrived: number
+) =>
   Effect.gen(function* () {
     const { codec, fileRows = 1_000_000, rowGroupRows = 65_536, topic } = options
     const log = yield* EventLog
@@ -108,7 +119,9 @@ const writeFile = (options: Options, table: Table.Table, partition: number, from
       keyValueMetadata: { [ArchiveSchema.fingerprintKey]: codec.schema.fingerprint },
       sink: (chunk) => void chunks.push(chunk)
     })
-    const flush = Effect.suspend(() => Effect.forEach(chunks.splice(0), (chunk) => upload.write(chunk), { discard: true }))
+    const flush = Effect.suspend(() =>
+      Effect.forEach(chunks.splice(0), (chunk) => upload.write(chunk), { discard: true })
+    )
 
     const names = codec.schema.columns.map((c) => c.name)
     let pending: Array<Readonly<Record<string, Column>>> = []
@@ -153,19 +166,30 @@ const commitRound = (topic: string, table: Table.Table, coverage: Coverage.Cover
   Effect.gen(function* () {
     const store = yield* ObjectStore
     const ranges = new Map(coverage.ranges)
-    for (const w of round) ranges.set(w.partition, { begin: ranges.get(w.partition)?.begin ?? w.range.begin, end: w.range.end })
-    const after: Coverage.Coverage = { ...coverage, ranges, records: coverage.records + round.reduce((n, w) => n + w.records, 0) }
+    for (const w of round)
+      ranges.set(w.partition, { begin: ranges.get(w.partition)?.begin ?? w.range.begin, end: w.range.end })
+    const after: Coverage.Coverage = {
+      ...coverage,
+      ranges,
+      records: coverage.records + round.reduce((n, w) => n + w.records, 0)
+    }
     const files = round.flatMap((w) => (w.file === undefined ? [] : [w.file]))
     const next = yield* Commit.append(table, {
       files,
-      summary: Object.fromEntries(round.map((w) => [`headrace.range.${w.partition}`, `${w.range.begin}-${w.range.end}`])),
+      summary: Object.fromEntries(
+        round.map((w) => [`headrace.range.${w.partition}`, `${w.range.begin}-${w.range.end}`])
+      ),
       setProperties: (snapshotId) => ({ [Coverage.property]: Coverage.print(after, snapshotId) }),
       validate: (current) => {
         const found = Coverage.read(current)
-        if (found._tag === "Failure") return Effect.fail(new ArchiveError({ reason: new ArchiveInvalid({ topic, detail: found.failure }) }))
+        if (found._tag === "Failure")
+          return Effect.fail(new ArchiveError({ reason: new ArchiveInvalid({ topic, detail: found.failure }) }))
         for (const [partition, range] of coverage.ranges) {
           const at = found.success.ranges.get(partition)?.end ?? -1
-          if (at !== range.end) return Effect.fail(new ArchiveError({ reason: new Superseded({ topic, partition, expected: range.end, found: at }) }))
+          if (at !== range.end)
+            return Effect.fail(
+              new ArchiveError({ reason: new Superseded({ topic, partition, expected: range.end, found: at }) })
+            )
         }
         return Effect.void
       }
@@ -199,7 +223,8 @@ export const run = Effect.fn("Archiver.run")(function* (
     })
     if (todo.length === 0) break
     const lost = todo.find((t) => t.begin > t.from)
-    if (lost !== undefined) return yield* new Gap({ topic, partition: lost.partition, from: lost.from, until: lost.begin })
+    if (lost !== undefined)
+      return yield* new Gap({ topic, partition: lost.partition, from: lost.from, until: lost.begin })
     arrived = Math.max(arrived, yield* Clock.currentTimeMillis)
     const round: Array<Written> = []
     for (const { from, partition, until } of todo) {

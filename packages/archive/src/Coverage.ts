@@ -37,7 +37,9 @@ export const print = (coverage: Coverage, snapshot: number | null): string =>
     topicId: coverage.topicId,
     snapshot,
     records: coverage.records,
-    partitions: [...coverage.ranges].toSorted(([a], [b]) => a - b).map(([partition, { begin, end }]) => ({ partition, begin, end }))
+    partitions: [...coverage.ranges]
+      .toSorted(([a], [b]) => a - b)
+      .map(([partition, { begin, end }]) => ({ partition, begin, end }))
   } satisfies typeof Stored.Type)
 
 const parse = Schema.decodeUnknownResult(Schema.fromJsonString(Stored))
@@ -47,16 +49,28 @@ export const read = (metadata: Metadata.TableMetadata): Result.Result<Coverage, 
   const text = Metadata.property(metadata, property)
   if (text === undefined) return Result.fail(`the table has no property "${property}": it isn't an archive of Headrace`)
   const stored = parse(text)
-  if (Result.isFailure(stored)) return Result.fail(`the property "${property}" can't be read: ${stored.failure.message}`)
+  if (Result.isFailure(stored))
+    return Result.fail(`the property "${property}" can't be read: ${stored.failure.message}`)
   const { partitions, records, snapshot, topic, topicId } = stored.success
-  if (stored.success.format > format) return Result.fail(`it was written by a newer version (format ${stored.success.format}, this one reads ${format}): upgrade Headrace`)
+  if (stored.success.format > format)
+    return Result.fail(
+      `it was written by a newer version (format ${stored.success.format}, this one reads ${format}): upgrade Headrace`
+    )
   let current: Metadata.Snapshot | undefined = Metadata.currentSnapshot(metadata)
   while (current !== undefined && current["snapshot-id"] !== snapshot) {
     if (current.summary?.["operation"] !== "replace")
-      return Result.fail(`snapshot ${current["snapshot-id"]} was committed by another writer (${current.summary?.["operation"] ?? "unknown"}), so which offsets the table holds isn't known`)
+      return Result.fail(
+        `snapshot ${current["snapshot-id"]} was committed by another writer (${current.summary?.["operation"] ?? "unknown"}), so which offsets the table holds isn't known`
+      )
     const parent = current["parent-snapshot-id"]
     current = parent === undefined || parent === null ? undefined : Metadata.snapshot(metadata, parent)
   }
-  if (current === undefined && snapshot !== null) return Result.fail(`it was rolled back: snapshot ${snapshot}, which its offsets belong to, isn't current`)
-  return Result.succeed({ topic, topicId, records, ranges: new Map(partitions.map(({ partition, begin, end }) => [partition, { begin, end }])) })
+  if (current === undefined && snapshot !== null)
+    return Result.fail(`it was rolled back: snapshot ${snapshot}, which its offsets belong to, isn't current`)
+  return Result.succeed({
+    topic,
+    topicId,
+    records,
+    ranges: new Map(partitions.map(({ partition, begin, end }) => [partition, { begin, end }]))
+  })
 }

@@ -1,10 +1,10 @@
-import * as Schema from "effect/Schema";
+import * as Schema from "effect/Schema"
 export class CodecError extends Schema.TaggedError()("CodecError", {
-    topic: Schema.String,
-    detail: Schema.String,
-    cause: Schema.Defect()
+  topic: Schema.String,
+  detail: Schema.String,
+  cause: Schema.Defect()
 }) {
-    get message() {
-        return `decoding topic "${this.topic}": ${this.detail}`;
-    }
+  get message() {
+    return `decoding topic "${this.topic}": ${this.detail}`
+  }
 }

@@ -2,101 +2,102 @@
  * The schema of a topic's values as columns: an Effect `Schema.Struct` (or `Schema.Class`) of plain fields, read once into a list of
  * named, typed columns. Validity belongs to this schema as a whole: a record that is invalid for it is a dead letter for every view.
  */
-import * as Predicate from "effect/Predicate";
-import * as Schema from "effect/Schema";
-import { maxScale } from "./Decimal.ts";
-const annotation = "headrace/column";
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import { maxScale } from "./Decimal.ts"
+const annotation = "headrace/column"
 /** An exact decimal of `scale` places, such as money: `decimal(2)`. In JSON a number or a text; in expressions a `number`. */
 export const decimal = (scale) => {
-    if (!Number.isInteger(scale) || scale < 0 || scale > maxScale)
-        throw new RangeError(`a decimal's scale is 0 to ${maxScale}, got ${scale}`);
-    return Schema.Number.annotate({ [annotation]: { kind: "decimal", scale } });
-};
+  if (!Number.isInteger(scale) || scale < 0 || scale > maxScale)
+    throw new RangeError(`a decimal's scale is 0 to ${maxScale}, got ${scale}`)
+  return Schema.Number.annotate({ [annotation]: { kind: "decimal", scale } })
+}
 /** An instant. In JSON epoch milliseconds or an ISO-8601 text with a zone; in expressions epoch milliseconds. */
-export const instant = Schema.Number.annotate({ [annotation]: { kind: "instant" } });
+export const instant = Schema.Number.annotate({ [annotation]: { kind: "instant" } })
 /** A set of literals is tested as one; anything else by its schema. */
 const checkOf = (field, node) => {
-    const members = node._tag === "Union" ? (node.types ?? []) : [node];
-    if (members.some((m) => m._tag !== "Literal" || m.checks !== undefined) ||
-        (node._tag === "Union" && node.checks !== undefined))
-        return Schema.is(field);
-    const literals = new Set(members.map((m) => m.literal));
-    return (value) => literals.has(value);
-};
-const isColumnType = (u) => Predicate.hasProperty(u, "kind");
+  const members = node._tag === "Union" ? (node.types ?? []) : [node]
+  if (
+    members.some((m) => m._tag !== "Literal" || m.checks !== undefined) ||
+    (node._tag === "Union" && node.checks !== undefined)
+  )
+    return Schema.is(field)
+  const literals = new Set(members.map((m) => m.literal))
+  return (value) => literals.has(value)
+}
+const isColumnType = (u) => Predicate.hasProperty(u, "kind")
 const refuse = (name, what) => {
-    throw new TypeError(`field "${name}" can't be a column: ${what}. Use String, Number, Int, Boolean, literals, decimal(scale) or instant, or null of these`);
-};
+  throw new TypeError(
+    `field "${name}" can't be a column: ${what}. Use String, Number, Int, Boolean, literals, decimal(scale) or instant, or null of these`
+  )
+}
 const baseOf = (name, node) => {
-    if (node.encoding !== undefined)
-        refuse(name, "it has a transformation");
-    const declared = node.annotations?.[annotation];
-    const checks = (node.checks ?? []).map((c) => c.annotations?.representation ?? { id: "custom", payload: null });
-    // JSON has no other numbers, so this check says nothing more than the type.
-    const plain = new Set(["effect/schema/isInt", "effect/schema/isFinite"]);
-    const isInt = checks.some((c) => c.id === "effect/schema/isInt");
-    const others = checks.filter((c) => !plain.has(c.id));
-    const of = (type) => ({
-        type,
-        nullable: false,
-        checked: others.length > 0,
-        print: JSON.stringify([type, others.map((c) => [c.id, c.payload])])
-    });
-    if (isColumnType(declared))
-        return of(declared);
-    switch (node._tag) {
-        case "String":
-            return of({ kind: "string" });
-        case "Boolean":
-            return of({ kind: "boolean" });
-        case "Number":
-            return of({ kind: isInt ? "integer" : "double" });
-        case "Literal": {
-            const kind = typeof node.literal === "string"
-                ? "string"
-                : typeof node.literal === "boolean"
-                    ? "boolean"
-                    : Number.isSafeInteger(node.literal)
-                        ? "integer"
-                        : refuse(name, "its literal is neither text, boolean nor integer");
-            return { type: { kind }, nullable: false, checked: true, print: JSON.stringify([kind, node.literal]) };
-        }
-        case "Union": {
-            const members = node.types ?? [];
-            const parts = members.filter((m) => m._tag !== "Null" && m._tag !== "Undefined").map((m) => baseOf(name, m));
-            const first = parts[0] ?? refuse(name, "it is never anything but null");
-            if (parts.some((p) => JSON.stringify(p.type) !== JSON.stringify(first.type)))
-                refuse(name, "it is a union of several types");
-            return {
-                type: first.type,
-                nullable: parts.length < members.length,
-                checked: parts.some((p) => p.checked) || others.length > 0,
-                print: JSON.stringify([parts.map((p) => p.print), others])
-            };
-        }
-        default:
-            return refuse(name, `its schema is ${node._tag}`);
+  if (node.encoding !== undefined) refuse(name, "it has a transformation")
+  const declared = node.annotations?.[annotation]
+  const checks = (node.checks ?? []).map((c) => c.annotations?.representation ?? { id: "custom", payload: null })
+  // JSON has no other numbers, so this check says nothing more than the type.
+  const plain = new Set(["effect/schema/isInt", "effect/schema/isFinite"])
+  const isInt = checks.some((c) => c.id === "effect/schema/isInt")
+  const others = checks.filter((c) => !plain.has(c.id))
+  const of = (type) => ({
+    type,
+    nullable: false,
+    checked: others.length > 0,
+    print: JSON.stringify([type, others.map((c) => [c.id, c.payload])])
+  })
+  if (isColumnType(declared)) return of(declared)
+  switch (node._tag) {
+    case "String":
+      return of({ kind: "string" })
+    case "Boolean":
+      return of({ kind: "boolean" })
+    case "Number":
+      return of({ kind: isInt ? "integer" : "double" })
+    case "Literal": {
+      const kind =
+        typeof node.literal === "string"
+          ? "string"
+          : typeof node.literal === "boolean"
+            ? "boolean"
+            : Number.isSafeInteger(node.literal)
+              ? "integer"
+              : refuse(name, "its literal is neither text, boolean nor integer")
+      return { type: { kind }, nullable: false, checked: true, print: JSON.stringify([kind, node.literal]) }
     }
-};
+    case "Union": {
+      const members = node.types ?? []
+      const parts = members.filter((m) => m._tag !== "Null" && m._tag !== "Undefined").map((m) => baseOf(name, m))
+      const first = parts[0] ?? refuse(name, "it is never anything but null")
+      if (parts.some((p) => JSON.stringify(p.type) !== JSON.stringify(first.type)))
+        refuse(name, "it is a union of several types")
+      return {
+        type: first.type,
+        nullable: parts.length < members.length,
+        checked: parts.some((p) => p.checked) || others.length > 0,
+        print: JSON.stringify([parts.map((p) => p.print), others])
+      }
+    }
+    default:
+      return refuse(name, `its schema is ${node._tag}`)
+  }
+}
 /** Reads a struct's fields as columns. Throws a `TypeError` that names the field when one can't be a column. */
 export const make = (struct) => {
-    const columns = [];
-    const prints = [];
-    for (const [name, field] of Object.entries(struct.fields)) {
-        if (name.startsWith("__"))
-            refuse(name, "names that begin with __ are the archive's");
-        const ast = field.ast;
-        const base = baseOf(name, ast);
-        const nullable = base.nullable || ast.context?.isOptional === true;
-        columns.push({
-            name,
-            type: base.type,
-            nullable,
-            check: base.checked ? checkOf(field, ast) : undefined
-        });
-        prints.push(JSON.stringify([name, base.print, nullable]));
-    }
-    if (columns.length === 0)
-        throw new TypeError("a topic's schema needs at least one field");
-    return { columns, fingerprint: prints.join("\n") };
-};
+  const columns = []
+  const prints = []
+  for (const [name, field] of Object.entries(struct.fields)) {
+    if (name.startsWith("__")) refuse(name, "names that begin with __ are the archive's")
+    const ast = field.ast
+    const base = baseOf(name, ast)
+    const nullable = base.nullable || ast.context?.isOptional === true
+    columns.push({
+      name,
+      type: base.type,
+      nullable,
+      check: base.checked ? checkOf(field, ast) : undefined
+    })
+    prints.push(JSON.stringify([name, base.print, nullable]))
+  }
+  if (columns.length === 0) throw new TypeError("a topic's schema needs at least one field")
+  return { columns, fingerprint: prints.join("\n") }
+}

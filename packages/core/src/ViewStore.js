@@ -12,93 +12,92 @@
  *
  * The contract suite is `@headrace/core/contract/ViewStoreContract`; every driver runs it.
  */
-import * as Context from "effect/Context";
-import * as Schema from "effect/Schema";
-import { NewerFormat, StorageFailed } from "./EventLog.ts";
+import * as Context from "effect/Context"
+import * as Schema from "effect/Schema"
+import { NewerFormat, StorageFailed } from "./EventLog.ts"
 export class VersionNotFound extends Schema.TaggedError()("VersionNotFound", {
-    view: Schema.String,
-    version: Schema.Int
+  view: Schema.String,
+  version: Schema.Int
 }) {
-    get message() {
-        return `version ${this.version} of view "${this.view}" is not in the store: build it with "headrace replay ${this.view} --version ${this.version}" or "headrace run"`;
-    }
+  get message() {
+    return `version ${this.version} of view "${this.view}" is not in the store: build it with "headrace replay ${this.view} --version ${this.version}" or "headrace run"`
+  }
 }
 export class VersionNotReady extends Schema.TaggedError()("VersionNotReady", {
-    view: Schema.String,
-    version: Schema.Int
+  view: Schema.String,
+  version: Schema.Int
 }) {
-    get message() {
-        return `version ${this.version} of view "${this.view}" is half built: finish its replay before it is promoted`;
-    }
+  get message() {
+    return `version ${this.version} of view "${this.view}" is half built: finish its replay before it is promoted`
+  }
 }
 export class VersionPromoted extends Schema.TaggedError()("VersionPromoted", {
-    view: Schema.String,
-    version: Schema.Int
+  view: Schema.String,
+  version: Schema.Int
 }) {
-    get message() {
-        return `version ${this.version} of view "${this.view}" is the promoted one: promote another before you drop it`;
-    }
+  get message() {
+    return `version ${this.version} of view "${this.view}" is the promoted one: promote another before you drop it`
+  }
 }
 export class VersionExists extends Schema.TaggedError()("VersionExists", {
-    view: Schema.String,
-    version: Schema.Int,
-    difference: Schema.String
+  view: Schema.String,
+  version: Schema.Int,
+  difference: Schema.String
 }) {
-    get message() {
-        return `version ${this.version} of view "${this.view}" was built from another declaration: ${this.difference}. Declare version ${this.version + 1}, or drop this one`;
-    }
+  get message() {
+    return `version ${this.version} of view "${this.view}" was built from another declaration: ${this.difference}. Declare version ${this.version + 1}, or drop this one`
+  }
 }
 export class Fenced extends Schema.TaggedError()("Fenced", {
-    view: Schema.String,
-    version: Schema.Int,
-    partition: Schema.Int,
-    detail: Schema.String
+  view: Schema.String,
+  version: Schema.Int,
+  partition: Schema.Int,
+  detail: Schema.String
 }) {
-    get message() {
-        return `a commit to "${this.view}" version ${this.version} partition ${this.partition} was fenced: ${this.detail}`;
-    }
+  get message() {
+    return `a commit to "${this.view}" version ${this.version} partition ${this.partition} was fenced: ${this.detail}`
+  }
 }
 export class LockedBy extends Schema.TaggedError()("LockedBy", {
-    view: Schema.String,
-    version: Schema.Int,
-    owner: Schema.String
+  view: Schema.String,
+  version: Schema.Int,
+  owner: Schema.String
 }) {
-    get message() {
-        return `version ${this.version} of view "${this.view}" is being written by ${this.owner}: stop that process first`;
-    }
+  get message() {
+    return `version ${this.version} of view "${this.view}" is being written by ${this.owner}: stop that process first`
+  }
 }
 export class Overflow extends Schema.TaggedError()("Overflow", {
-    view: Schema.String,
-    version: Schema.Int,
-    detail: Schema.String
+  view: Schema.String,
+  version: Schema.Int,
+  detail: Schema.String
 }) {
-    get message() {
-        return `an exact sum of "${this.view}" version ${this.version} left the store's 64-bit integers: ${this.detail}`;
-    }
+  get message() {
+    return `an exact sum of "${this.view}" version ${this.version} left the store's 64-bit integers: ${this.detail}`
+  }
 }
 export class InvalidName extends Schema.TaggedError()("InvalidName", { name: Schema.String }) {
-    get message() {
-        return `"${this.name}" can't name a view, key or aggregate: use a letter, then letters, digits and single underscores`;
-    }
+  get message() {
+    return `"${this.name}" can't name a view, key or aggregate: use a letter, then letters, digits and single underscores`
+  }
 }
 /** The one error of a view store. */
 export class ViewStoreError extends Schema.TaggedError()("ViewStoreError", {
-    reason: Schema.Union([
-        VersionNotFound,
-        VersionNotReady,
-        VersionPromoted,
-        VersionExists,
-        Fenced,
-        LockedBy,
-        Overflow,
-        InvalidName,
-        NewerFormat,
-        StorageFailed
-    ])
+  reason: Schema.Union([
+    VersionNotFound,
+    VersionNotReady,
+    VersionPromoted,
+    VersionExists,
+    Fenced,
+    LockedBy,
+    Overflow,
+    InvalidName,
+    NewerFormat,
+    StorageFailed
+  ])
 }) {
-    get message() {
-        return this.reason.message;
-    }
+  get message() {
+    return this.reason.message
+  }
 }
-export class ViewStore extends Context.Service()("@headrace/core/ViewStore") {
-}
+export class ViewStore extends Context.Service()("@headrace/core/ViewStore") {}

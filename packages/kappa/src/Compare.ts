@@ -65,7 +65,9 @@ const compareKeys = (a: ViewRow, b: ViewRow, length: number): number => {
 }
 
 /** Where each aggregate's cells begin behind the keys; an average has two, its sum and its count. */
-const cells = (aggregates: ReadonlyArray<AggregateSpec>): ReadonlyArray<{ readonly from: number; readonly width: number }> => {
+const cells = (
+  aggregates: ReadonlyArray<AggregateSpec>
+): ReadonlyArray<{ readonly from: number; readonly width: number }> => {
   let from = 0
   return aggregates.map((a) => {
     const width = a.kind === "avg" ? 2 : 1

@@ -32,9 +32,8 @@ export type Any = View<never>
 export interface AggregateOptions<Row> {
   /** A whole number from 1; a changed declaration takes the next one. */
   readonly version: number
-  readonly from: Source<Row>
   /** What to group by, by name. */
-  readonly by: Readonly<Record<string, NoInfer<Key<Row>>>>
+  readonly by: Readonly<Record<string, Key<NoInfer<Row>>>>
   /** Windows over the event time; without one the view aggregates over all of time and nothing is late. */
   readonly window?: Tumbling
   /** What to compute, by name. */
@@ -44,8 +43,8 @@ export interface AggregateOptions<Row> {
 /**
  * Declares a view that aggregates by key and window. Throws a `TypeError` that names what is wrong with the declaration.
  */
-export const aggregate = <Row>(name: string, options: AggregateOptions<Row>): View<Row> => {
-  const { from, version } = options
+export const aggregate = <Row>(name: string, from: Source<Row>, options: AggregateOptions<Row>): View<Row> => {
+  const { version } = options
   const fail = (what: string): never => {
     throw new TypeError(`view "${name}" version ${version}: ${what}`)
   }

@@ -16,26 +16,29 @@ class Order extends Schema.Class<Order>("Order")({
 
 const orders = Log.topic("orders", { value: Order, eventTime: "ts", outOfOrderness: "5 seconds" })
 
-const revenue = View.aggregate("revenue", {
-  version: 1,
-  from: orders.pipe(
+const revenue = View.aggregate(
+  "revenue",
+  orders.pipe(
     Log.select("category", "total", "status", "user_id", "ts"),
     Log.where((o) => o.status === "completed")
   ),
-  by: {
-    category: (o) => o.category,
-    status: "status",
-    hour: { of: (o) => Math.floor(o.ts / 3_600_000), type: { kind: "integer" } }
-  },
-  window: Window.tumbling("1 minute"),
-  values: {
-    revenue: Aggregate.sum("total"),
-    orders: Aggregate.count,
-    large: Aggregate.countIf((o) => o.total > 100),
-    average: Aggregate.avg("total", { places: 2 }),
-    customers: Aggregate.countDistinct("user_id")
+  {
+    version: 1,
+    by: {
+      category: (o) => o.category,
+      status: "status",
+      hour: { of: (o) => Math.floor(o.ts / 3_600_000), type: { kind: "integer" } }
+    },
+    window: Window.tumbling("1 minute"),
+    values: {
+      revenue: Aggregate.sum("total"),
+      orders: Aggregate.count,
+      large: Aggregate.countIf((o) => o.total > 100),
+      average: Aggregate.avg("total", { places: 2 }),
+      customers: Aggregate.countDistinct("user_id")
+    }
   }
-})
+)
 
 describe("View", () => {
   it("resolves columns to their types", () => {
@@ -53,8 +56,7 @@ describe("View", () => {
   })
 
   it("refuses what it can't keep exact or name, and says what", () => {
-    const of = (change: object) => () =>
-      View.aggregate("v", { version: 1, from: orders, by: {}, values: {}, ...change })
+    const of = (change: object) => () => View.aggregate("v", orders, { version: 1, by: {}, values: {}, ...change })
     assert.throws(of({ values: { w: Aggregate.sum("weight") } }), /floating-point column "weight"/)
     assert.throws(of({ values: { w: Aggregate.sum("category") } }), /needs integers or decimals/)
     assert.throws(of({ values: { "a b": Aggregate.count } }), /"a b" can't be a name/)
@@ -65,9 +67,8 @@ describe("View", () => {
     assert.throws(() => orders.pipe(Log.select("category")), /must include its event time/)
     assert.throws(
       () =>
-        View.aggregate("v", {
+        View.aggregate("v", Log.topic("t", { value: Order }), {
           version: 1,
-          from: Log.topic("t", { value: Order }),
           by: {},
           values: {},
           window: Window.tumbling(1)

@@ -14,9 +14,8 @@ const Order = Schema.Struct({
 
 /** All records move the event time; every aggregate; every column is kept of a late record. */
 const everything = (version: number) =>
-  View.aggregate("everything", {
+  View.aggregate("everything", Log.topic("orders", { value: Order, eventTime: "ts", outOfOrderness: "5 seconds" }), {
     version,
-    from: Log.topic("orders", { value: Order, eventTime: "ts", outOfOrderness: "5 seconds" }),
     by: { category: "category" },
     window: Window.tumbling("1 minute"),
     values: {
@@ -32,35 +31,41 @@ const everything = (version: number) =>
 
 /** The event time stands after the filter; two keys, one of which may be null. */
 const completed = (version: number) =>
-  View.aggregate("completed", {
-    version,
-    from: Log.topic("orders", { value: Order }).pipe(
+  View.aggregate(
+    "completed",
+    Log.topic("orders", { value: Order }).pipe(
       Log.select("status", "category", "region", "user_id", "ts"),
       Log.where((o) => o.status === "completed"),
       Log.eventTime("ts", { outOfOrderness: 1 })
     ),
-    by: { region: "region", category: (o) => o.category },
-    window: Window.tumbling("1 minute"),
-    values: { orders: Aggregate.count, customers: Aggregate.countDistinct((o) => o.user_id) }
-  })
+    {
+      version,
+      by: { region: "region", category: (o) => o.category },
+      window: Window.tumbling("1 minute"),
+      values: { orders: Aggregate.count, customers: Aggregate.countDistinct((o) => o.user_id) }
+    }
+  )
 
 /** No windows: nothing is late. */
 const forever = (version: number) =>
-  View.aggregate("forever", {
-    version,
-    from: Log.topic("orders", { value: Order }).pipe(
+  View.aggregate(
+    "forever",
+    Log.topic("orders", { value: Order }).pipe(
       Log.select("category", "total", "user_id", "status", "ts"),
       Log.where((o) => o.status === "completed"),
       Log.eventTime("ts")
     ),
-    by: { category: "category" },
-    values: {
-      revenue: Aggregate.sum("total"),
-      average: Aggregate.avg("total"),
-      large: Aggregate.countIf((o) => o.total >= 250),
-      customers: Aggregate.countDistinct("user_id")
+    {
+      version,
+      by: { category: "category" },
+      values: {
+        revenue: Aggregate.sum("total"),
+        average: Aggregate.avg("total"),
+        large: Aggregate.countIf((o) => o.total >= 250),
+        customers: Aggregate.countDistinct("user_id")
+      }
     }
-  })
+  )
 
 export const [everything1, everything2, everything3] = [everything(1), everything(2), everything(3)]
 export const [completed1, completed2, completed3] = [completed(1), completed(2), completed(3)]

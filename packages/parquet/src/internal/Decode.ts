@@ -28,7 +28,7 @@ const compressors = {
   }
 }
 
-const utf8 = new TextDecoder("utf-8", { fatal: true })
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 const parsers = { stringFromBytes: (bytes: Uint8Array) => bytes && utf8.decode(bytes) }
 
 const decoderOf = ({ meta, node }: Chunk): ColumnDecoder => {

@@ -10,31 +10,63 @@ import type * as Scope from "effect/Scope"
 
 export interface Options {
   readonly path: string
-  /** How long a statement waits for another process's lock, in milliseconds. Default 5,000. */
+  /** How long a statement waits for another process's lock, in milliseconds; its thread waits with it. Default 5,000. */
   readonly busyTimeoutMillis?: number
+  /** Bytes of a page in a file that is made now. Default SQLite's own, 4,096. */
+  readonly pageSize?: number
 }
 
-const kinds: ReadonlyArray<readonly [pattern: RegExp, kind: StorageFailed["kind"], advice: string]> = [
-  [/disk is full|ENOSPC|no space/i, "no-space", "the disk is full: make room and start again, nothing is lost"],
-  [
-    /readonly|unable to open|EACCES|EPERM|permission/i,
-    "no-rights",
-    "it can't be opened or written: check the folder's owner and rights"
-  ],
-  [/malformed|not a database|corrupt/i, "corrupt", "the file is damaged: restore it, or delete it and replay"],
-  [/locked|busy/i, "busy", "another process holds its lock: stop that process, or raise the busy timeout"]
+type Kind = StorageFailed["kind"]
+
+const advice: Readonly<Record<Exclude<Kind, "other">, string>> = {
+  "no-space": "the disk is full: make room and start again, what was acknowledged is there",
+  "no-rights": "it can't be opened or written: check that it is a file, and the owner and rights of it and its folder",
+  corrupt: "the file is damaged: restore it, or delete it and replay",
+  busy: "another process holds its lock: stop that process, or raise the busy timeout"
+}
+
+/** SQLite's primary result codes (`sqlite.org/rescode.html`). */
+const byResultCode: ReadonlyMap<number, Kind> = new Map([
+  [3, "no-rights"],
+  [5, "busy"],
+  [6, "busy"],
+  [8, "no-rights"],
+  [11, "corrupt"],
+  [13, "no-space"],
+  [14, "no-rights"],
+  [26, "corrupt"]
+])
+const byErrno: ReadonlyMap<string, Kind> = new Map([
+  ["ENOSPC", "no-space"],
+  ["EDQUOT", "no-space"],
+  ["EACCES", "no-rights"],
+  ["EPERM", "no-rights"],
+  ["EROFS", "no-rights"]
+])
+/** Deno gives no result code with most errors, but SQLite's text. */
+const byText: ReadonlyArray<readonly [RegExp, Kind]> = [
+  [/disk is full/, "no-space"],
+  [/readonly database|unable to open database|access permission denied/, "no-rights"],
+  [/malformed|not a database/, "corrupt"],
+  [/is locked/, "busy"]
 ]
+
+const kindOf = (cause: unknown): Kind => {
+  if (!(cause instanceof Error)) return "other"
+  const { code, errcode } = cause as Error & { readonly code?: unknown; readonly errcode?: unknown }
+  return (
+    (typeof errcode === "number" ? byResultCode.get(errcode & 0xff) : undefined) ??
+    (typeof code === "string" ? byErrno.get(code) : undefined) ??
+    byText.find(([pattern]) => pattern.test(cause.message))?.[1] ??
+    "other"
+  )
+}
 
 /** The typed form of whatever `node:sqlite` or the file system threw. */
 export const toStorageFailed = (path: string, cause: unknown): StorageFailed => {
   const text = cause instanceof Error ? cause.message : String(cause)
-  const known = kinds.find(([pattern]) => pattern.test(text))
-  return new StorageFailed({
-    path,
-    kind: known?.[1] ?? "other",
-    detail: known === undefined ? text : `${known[2]} (${text})`,
-    cause
-  })
+  const kind = kindOf(cause)
+  return new StorageFailed({ path, kind, detail: kind === "other" ? text : `${advice[kind]} (${text})`, cause })
 }
 
 /** Runs a synchronous piece of work; what it throws becomes a `StorageFailed`. */
@@ -50,10 +82,17 @@ export const open = (options: Options): Effect.Effect<DatabaseSync, StorageFaile
     attempt(options.path, () => {
       mkdirSync(dirname(resolve(options.path)), { recursive: true })
       const db = new DatabaseSync(options.path)
-      db.exec(`PRAGMA busy_timeout = ${options.busyTimeoutMillis ?? 5_000}`)
-      db.exec("PRAGMA journal_mode = WAL")
-      db.exec("PRAGMA synchronous = NORMAL")
-      return db
+      try {
+        db.exec(`PRAGMA busy_timeout = ${options.busyTimeoutMillis ?? 5_000}`)
+        if (options.pageSize !== undefined) db.exec(`PRAGMA page_size = ${options.pageSize}`)
+        db.exec("PRAGMA journal_mode = WAL")
+        db.exec("PRAGMA synchronous = NORMAL")
+        db.exec("PRAGMA foreign_keys = OFF")
+        return db
+      } catch (cause) {
+        db.close()
+        throw cause
+      }
     }),
     (db) => Effect.sync(() => db.close())
   )
@@ -71,22 +110,35 @@ export const transaction = <A>(db: DatabaseSync, work: () => A): A => {
   }
 }
 
-/** Checks the file's format, and makes its tables when it is new. */
+const versionOf = (db: DatabaseSync): number =>
+  (db.prepare("PRAGMA user_version").get() as { readonly user_version: number }).user_version
+
+/** Makes the tables unless another process just has; gives the file's format. */
+const create = (db: DatabaseSync, supported: number, tables: string): number =>
+  transaction(db, () => {
+    const found = versionOf(db)
+    if (found !== 0) return found
+    const { n } = db.prepare("SELECT count(*) AS n FROM sqlite_schema").get() as { readonly n: number }
+    if (n > 0) return -1
+    db.exec(tables)
+    db.exec(`PRAGMA user_version = ${supported}`)
+    return supported
+  })
+
+/** Checks the file's format (`PRAGMA user_version`), and makes its tables when it is new. */
 export const format = (
   db: DatabaseSync,
   path: string,
   supported: number,
-  create: string
+  tables: string
 ): Effect.Effect<void, StorageFailed | NewerFormat> =>
   Effect.gen(function* () {
-    const found = yield* attempt(path, () =>
-      transaction(db, () => {
-        const { user_version } = db.prepare("PRAGMA user_version").get() as { readonly user_version: number }
-        if (user_version !== 0) return user_version
-        db.exec(create)
-        db.exec(`PRAGMA user_version = ${supported}`)
-        return supported
-      })
-    )
+    const found = yield* attempt(path, () => versionOf(db) || create(db, supported, tables))
     if (found > supported) return yield* new NewerFormat({ path, found, supported })
+    if (found === supported) return
+    const detail =
+      found < 0
+        ? "it is a database of another program: give another path"
+        : `it has format ${found}, which this version (format ${supported}) doesn't read any more: give another path and load it anew`
+    return yield* new StorageFailed({ path, kind: "other", detail, cause: undefined })
   })

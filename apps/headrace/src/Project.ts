@@ -23,6 +23,7 @@ import {
   ModuleFailed,
   NoViews,
   type ProjectError,
+  UnknownVersion,
   UnknownView,
   wrap
 } from "./ProjectError.ts"
@@ -33,23 +34,44 @@ export interface Declared extends Version.Declared {
   readonly file: string
 }
 
-export interface Project {
+/** A project's folder and config, without its views. */
+export interface Place {
   /** Absolute. */
   readonly folder: string
   readonly config: Config
+}
+
+export interface Project extends Place {
   /** By name, then by version. */
   readonly views: ReadonlyArray<Declared>
 }
 
-const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
+/** What was thrown; a syntax error with its place, which only its stack has. */
+const messageOf = (cause: unknown): string => {
+  if (!(cause instanceof Error)) return String(cause)
+  const place =
+    cause.name === "SyntaxError" ? /^(?:file:\/\/)?(\/[^\n]*:\d+)\n/.exec(cause.stack ?? "")?.[1] : undefined
+  return `${cause.message}${place === undefined || cause.message.includes(place) ? "" : ` (at ${place})`}`
+}
 
 const importModule = (file: string): Effect.Effect<Readonly<Record<string, unknown>>, ProjectError> =>
   Effect.tryPromise({
     try: () => import(pathToFileURL(file).href) as Promise<Readonly<Record<string, unknown>>>,
-    catch: (cause) => wrap(new ModuleFailed({ file, detail: messageOf(cause), cause }))
+    catch: (cause) => {
+      const detail = existsSync(file)
+        ? messageOf(cause)
+        : `there is no such file: correct "views" in headrace.config.ts`
+      return wrap(new ModuleFailed({ file, detail, cause }))
+    }
   })
 
-const decodeConfig = Schema.decodeUnknownResult(Config)
+const decodeConfig = Schema.decodeUnknownResult(Config, { onExcessProperty: "error", errors: "all" })
+
+const detailOf = (message: string): string =>
+  message
+    .replace(/Expected no excess property\s+at (\S+)/g, "it has an unknown key $1")
+    .replace(/\s*\n\s*at /g, " at ")
+    .replace(/\s*\n\s*/g, "; ")
 
 const loadConfig = Effect.fnUntraced(function* (folder: string) {
   const file = join(folder, "headrace.config.ts")
@@ -60,7 +82,8 @@ const loadConfig = Effect.fnUntraced(function* (folder: string) {
       new ConfigInvalid({ file, detail: "it has no default export; write `export default defineConfig({ … })`" })
     )
   const config = decodeConfig(module["default"])
-  if (Result.isFailure(config)) return yield* wrap(new ConfigInvalid({ file, detail: config.failure.message }))
+  if (Result.isFailure(config))
+    return yield* wrap(new ConfigInvalid({ file, detail: detailOf(config.failure.message) }))
   return config.success
 })
 
@@ -76,10 +99,15 @@ const loadViews = Effect.fnUntraced(function* (file: string): Effect.fn.Return<R
     .map((view) => ({ view, source, file }))
 })
 
+/** Reads the config of the project in a folder, without its views. */
+export const open = Effect.fn("Project.open")(function* (path: string): Effect.fn.Return<Place, ProjectError> {
+  const folder = resolve(path)
+  return { folder, config: yield* loadConfig(folder) }
+})
+
 /** Loads the project in a folder. */
 export const load = Effect.fn("Project.load")(function* (path: string): Effect.fn.Return<Project, ProjectError> {
-  const folder = resolve(path)
-  const config = yield* loadConfig(folder)
+  const { config, folder } = yield* open(path)
   const files = config.views.map((v) => resolve(folder, v))
   const views = (yield* Effect.forEach(files, loadViews)).flat()
   if (views.length === 0) return yield* wrap(new NoViews({ files }))
@@ -105,35 +133,53 @@ export const versionsOf = (project: Project, view: string): Effect.Effect<Readon
   return found.length === 0 ? Effect.fail(wrap(new UnknownView({ view, views }))) : Effect.succeed(found)
 }
 
+/** One version of a view; by default the newest that is exported. */
+export const declaredOf = Effect.fnUntraced(function* (
+  project: Project,
+  view: string,
+  version?: number
+): Effect.fn.Return<Declared, ProjectError> {
+  const versions = yield* versionsOf(project, view)
+  const found = version === undefined ? versions.at(-1) : versions.find((d) => d.view.version === version)
+  if (found !== undefined) return found
+  return yield* wrap(new UnknownVersion({ view, version: version!, versions: versions.map((d) => d.view.version) }))
+})
+
 /** Paths of the project's parts, absolute. */
-export const paths = ({ config, folder }: Project) => ({
+export const paths = ({ config, folder }: Place) => ({
+  config: join(folder, "headrace.config.ts"),
   log: resolve(folder, config.log.path),
   store: resolve(folder, config.store.path),
   archive: config.archive === undefined ? undefined : resolve(folder, config.archive.path)
 })
 
 /** Worker threads of a replay of so many partitions. */
-export const workersOf = ({ config }: Project, partitions: number): number =>
+export const workersOf = ({ config }: Place, partitions: number): number =>
   Math.max(1, Math.min(config.workers ?? availableParallelism(), partitions))
 
 /** What commands need of a project with an archive. */
 export type Services = EventLog | OneLog.OneLog | ViewStore
 
 /** The project's log, archive and store. */
-export const layer = (project: Project): Layer.Layer<Services, EventLogError | ObjectStoreError | ViewStoreError> => {
-  const at = paths(project)
-  const busy = project.config.store.busyTimeout
-  const log = SqliteLog.layer({ path: at.log })
+export const layer = (project: Place): Layer.Layer<Services, EventLogError | ObjectStoreError | ViewStoreError> =>
+  Layer.merge(logLayer(project), storeLayer(project))
+
+/** The project's log, and that with its archive as one. */
+export const logLayer = (project: Place): Layer.Layer<EventLog | OneLog.OneLog, EventLogError | ObjectStoreError> => {
+  const log = SqliteLog.layer({ path: paths(project).log })
   const archive = archiveLayer(project)
-  const oneLog = OneLog.layer.pipe(Layer.provideMerge(archive === undefined ? log : Layer.merge(log, archive)))
-  return Layer.merge(
-    oneLog,
-    SqliteViewStore.layer({ path: at.store, ...(busy === undefined ? {} : { busyTimeoutMillis: busy }) })
-  )
+  return OneLog.layer.pipe(Layer.provideMerge(archive === undefined ? log : Layer.merge(log, archive)))
+}
+
+/** The project's view store alone. */
+export const storeLayer = (project: Place): Layer.Layer<ViewStore, ViewStoreError> => {
+  const busy = project.config.store.busyTimeout
+  const options = busy === undefined ? {} : { busyTimeoutMillis: busy }
+  return SqliteViewStore.layer({ path: paths(project).store, ...options })
 }
 
 /** The archive alone, or undefined when the project has none. */
-export const archiveLayer = (project: Project): Layer.Layer<Archive | ObjectStore, ObjectStoreError> | undefined => {
+export const archiveLayer = (project: Place): Layer.Layer<Archive | ObjectStore, ObjectStoreError> | undefined => {
   const at = paths(project).archive
   return at === undefined
     ? undefined

@@ -45,6 +45,77 @@ export class UnknownView extends Schema.TaggedError<UnknownView>()("UnknownView"
     return `the project exports no view "${this.view}"; it exports ${this.views.join(", ")}`
   }
 }
+export class UnknownVersion extends Schema.TaggedError<UnknownVersion>()("UnknownVersion", {
+  view: Schema.String,
+  version: Schema.Int,
+  versions: Schema.Array(Schema.Int)
+}) {
+  override get message() {
+    return `the project exports no version ${this.version} of view "${this.view}"; it exports ${this.versions.join(", ")}`
+  }
+}
+/** The store has no such view, or no such version of it. */
+export class NotInStore extends Schema.TaggedError<NotInStore>()("NotInStore", {
+  view: Schema.String,
+  version: Schema.optionalKey(Schema.Int),
+  known: Schema.Array(Schema.String)
+}) {
+  override get message() {
+    const what = `${this.version === undefined ? "" : `version ${this.version} of `}view "${this.view}"`
+    const known = this.known.length === 0 ? "nothing yet" : this.known.join(", ")
+    return `${what} isn't in the store, which holds ${known}: build it with "headrace run" or "headrace replay ${this.view}"`
+  }
+}
+export class StoreNotFound extends Schema.TaggedError<StoreNotFound>()("StoreNotFound", { path: Schema.String }) {
+  override get message() {
+    return `there is no view store at "${this.path}" yet: "headrace run" makes it`
+  }
+}
+export class NoArchive extends Schema.TaggedError<NoArchive>()("NoArchive", { file: Schema.String }) {
+  override get message() {
+    return `"${this.file}" names no archive: add archive: { path: "…" } to it`
+  }
+}
+/** No view says what the values of a topic look like. */
+export class TopicUndeclared extends Schema.TaggedError<TopicUndeclared>()("TopicUndeclared", {
+  topic: Schema.String,
+  topics: Schema.Array(Schema.String)
+}) {
+  override get message() {
+    return `no view of the project reads topic "${this.topic}", so its columns aren't known; views read ${this.topics.join(", ")}`
+  }
+}
+/** There is no second version to compare with. */
+export class OneVersion extends Schema.TaggedError<OneVersion>()("OneVersion", {
+  view: Schema.String,
+  version: Schema.Int
+}) {
+  override get message() {
+    return `the store holds one version of view "${this.view}" (${this.version}): build another with "headrace replay ${this.view} --version N"`
+  }
+}
+/** The view has no dead letter at these coordinates. */
+export class NoDeadLetter extends Schema.TaggedError<NoDeadLetter>()("NoDeadLetter", {
+  view: Schema.String,
+  version: Schema.Int,
+  partition: Schema.Int,
+  offset: Schema.Int
+}) {
+  override get message() {
+    return `version ${this.version} of view "${this.view}" has no dead letter at partition ${this.partition} offset ${this.offset}: "headrace dead-letters list ${this.view}" lists them`
+  }
+}
+/** A version was built but not promoted, because it couldn't be compared. */
+export class NotPromoted extends Schema.TaggedError<NotPromoted>()("NotPromoted", {
+  view: Schema.String,
+  version: Schema.Int,
+  detail: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message() {
+    return `version ${this.version} of view "${this.view}" is ready but wasn't promoted, since it couldn't be compared: ${this.detail}. "headrace promote ${this.view} ${this.version}" promotes it without`
+  }
+}
 /** A view that readers use is gone from the project: renamed, or removed. */
 export class ViewDisappeared extends Schema.TaggedError<ViewDisappeared>()("ViewDisappeared", {
   view: Schema.String,
@@ -68,6 +139,14 @@ export class ProjectError extends Schema.TaggedError<ProjectError>()("ProjectErr
     NoViews,
     DuplicateVersion,
     UnknownView,
+    UnknownVersion,
+    NotInStore,
+    StoreNotFound,
+    NoArchive,
+    OneVersion,
+    NoDeadLetter,
+    NotPromoted,
+    TopicUndeclared,
     ViewDisappeared
   ])
 }) {

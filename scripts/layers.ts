@@ -11,6 +11,7 @@ const levels: Readonly<Record<string, number>> = {
   "@headrace/s3": 0,
   "@headrace/parquet": 0,
   "@headrace/embedded": 1,
+  "@headrace/kafka": 1,
   "@headrace/iceberg": 1,
   "@headrace/archive": 2,
   "@headrace/kappa": 3,

@@ -6,10 +6,10 @@ import { availableParallelism } from "node:os"
 import { join, relative } from "node:path"
 import { Archiver } from "@headrace/archive"
 import { StateHash } from "@headrace/core"
-import { type Position, ViewStore } from "@headrace/core/ViewStore"
+import { ViewStore } from "@headrace/core/ViewStore"
 import { Compare, Fold, Live, Promotion, Replay } from "@headrace/kappa"
 import { Console, Effect, Layer } from "effect"
-import { Progress, Project, Workers } from "headrace"
+import { Counts, Progress, Project, Workers } from "headrace"
 import { load } from "./load.ts"
 import { report } from "./report.ts"
 
@@ -27,17 +27,6 @@ const step = <A, E, R>(
     const result = yield* work(progress.add)
     return { result, ...(yield* progress.done) }
   })
-
-const counts = (positions: ReadonlyArray<Position>) => {
-  const sum = (pick: (p: Position) => number) => positions.reduce((n, p) => n + pick(p), 0)
-  return {
-    read: sum((p) => p.counts.read),
-    applied: sum((p) => p.counts.applied),
-    filtered: sum((p) => p.counts.filtered),
-    late: sum((p) => p.counts.late),
-    deadLettered: sum((p) => p.counts.deadLettered)
-  }
-}
 
 const job = Effect.gen(function* () {
   rmSync(data, { recursive: true, force: true })
@@ -65,16 +54,15 @@ const job = Effect.gen(function* () {
 
     const store = yield* ViewStore
     const { positions } = yield* store.version("departures", 2)
-    const c = counts(positions)
-    if (c.read !== c.applied + c.filtered + c.late + c.deadLettered)
-      return yield* Effect.die(new Error("the counts don't reconcile"))
+    const counts = Counts.total(positions)
+    if (!Counts.reconcile(counts)) return yield* Effect.die(new Error("the counts don't reconcile"))
     const at = Project.paths(project)
     yield* Console.log(
       report({
         store: at.store,
         metadata: archived.result.metadata,
         archive: archived.result,
-        counts: c,
+        counts,
         comparison,
         rates: { append: appended.rate, archive: archived.rate, live: live.rate, replay: replay.rate },
         workers,

@@ -1,6 +1,6 @@
 /**
  * A neutral reader: PyIceberg reads what we write, and we read and go on from what it writes.
- * Runs where `HEADRACE_PYTHON` names a Python with `pyiceberg[pyarrow,pyiceberg-core,sql-sqlite]==0.12.0`.
+ * `pnpm test:integration iceberg` makes the Python that `HEADRACE_PYTHON` names.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Commit, type Field, FileCatalog, Metadata, type NewFile, Predicate, Table } from "@headrace/iceberg"
@@ -24,7 +24,8 @@ interface Report {
 const run = <A>(command: string, argument: string): Effect.Effect<A> =>
   Effect.sync(() => {
     const script = fileURLToPath(new URL("./neutral_reader.py", import.meta.url))
-    const output = execFileSync(python!, [script, command, argument], { encoding: "utf8", maxBuffer: 1 << 26 })
+    if (python === undefined) throw new Error("run this with: pnpm test:integration iceberg")
+    const output = execFileSync(python, [script, command, argument], { encoding: "utf8", maxBuffer: 1 << 26 })
     return JSON.parse(output, (key, value: unknown) =>
       (key === "min" || key === "max") && Array.isArray(value) ? Uint8Array.from(value) : value
     )
@@ -54,7 +55,7 @@ const fields: ReadonlyArray<Field> = [
   { name: "__arrived", type: { kind: "timestamptz" }, required: true }
 ]
 
-describe.skipIf(python === undefined)("PyIceberg", () => {
+describe("PyIceberg", () => {
   it.live("reads what we write, and we read what it writes", () =>
     Effect.gen(function* () {
       const folder = yield* temporaryFolder

@@ -1,0 +1,160 @@
+/**
+ * `pnpm test:integration [suite …] [--runtime node|bun|deno] [--mode docker|process] [--file PATH]… [--require] [-- options for Vitest]`: starts
+ * what the suites need, runs their `*.integration.test.ts` files, or only those that `--file` names, and stops it again.
+ *
+ * Kafka runs in Docker if that answers, else as a process from Maven jars if Java and Maven are there; tests find it in `HEADRACE_KAFKA`.
+ * PyIceberg runs in a virtual environment; tests find its Python in `HEADRACE_PYTHON`. A suite whose needs this machine lacks isn't run,
+ * which fails only with `--require` or `HEADRACE_REQUIRE=1`; a skipped test does too. The last line counts tests.
+ */
+import { spawn } from "node:child_process"
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { createRequire } from "node:module"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { parseArgs } from "node:util"
+import { Cause, Effect } from "effect"
+import { python } from "../scripts/python.ts"
+import * as Kafka from "./src/Kafka.ts"
+
+/** What a suite needs, and the files that run with it. */
+interface Suite {
+  readonly needs: "broker" | "python"
+  readonly files: ReadonlyArray<string>
+}
+
+const suites: Readonly<Record<string, Suite>> = {
+  iceberg: { needs: "python", files: ["packages/iceberg/test/"] },
+  kafka: { needs: "broker", files: ["packages/kafka/test/", "testcontainers/test/Kafka"] }
+}
+const root = join(import.meta.dirname, "..")
+const config = ["--config", "testcontainers/vitest.config.ts"]
+const runtimes: Readonly<Record<string, () => readonly [string, ReadonlyArray<string>]>> = {
+  node: () => [process.execPath, [vitest(), "run", ...config]],
+  bun: () => [join(root, "node_modules/.bin/bun"), [vitest(), "run", "--pool=threads", ...config]],
+  deno: () => [join(root, "node_modules/.bin/deno"), ["run", "-A", "npm:vitest", "run", ...config]]
+}
+const vitest = () => join(createRequire(import.meta.url).resolve("vitest/package.json"), "../vitest.mjs")
+
+const split = process.argv.indexOf("--")
+const { positionals, values } = parseArgs({
+  args: process.argv.slice(2, split < 0 ? undefined : split),
+  allowPositionals: true,
+  options: {
+    runtime: { type: "string", default: "node" },
+    mode: { type: "string" },
+    file: { type: "string", multiple: true },
+    require: { type: "boolean", default: process.env["HEADRACE_REQUIRE"] === "1" }
+  }
+})
+const forVitest = split < 0 ? [] : process.argv.slice(split + 1)
+const wanted = positionals.length === 0 ? Object.keys(suites) : positionals
+const modes = Kafka.modes.filter((mode) => values.mode === undefined || values.mode === mode)
+const runtime = runtimes[values.runtime]
+if (runtime === undefined || modes.length === 0 || wanted.some((name) => suites[name] === undefined)) {
+  console.error(
+    `usage: pnpm test:integration [${Object.keys(suites).join(" | ")}] [--runtime ${Object.keys(runtimes).join("|")}] ` +
+      `[--mode ${Kafka.modes.join("|")}] [--file PATH] [--require] [-- options for Vitest]`
+  )
+  process.exit(1)
+}
+
+const ownReport =
+  process.env["HEADRACE_REPORT"] === undefined ? mkdtempSync(join(tmpdir(), "headrace-report-")) : undefined
+const report = process.env["HEADRACE_REPORT"] ?? join(ownReport!, "report.json")
+if (ownReport !== undefined) process.once("exit", () => rmSync(ownReport, { recursive: true, force: true }))
+rmSync(report, { force: true })
+const reporters = [
+  ...(forVitest.some((arg) => arg.startsWith("--reporter")) ? [] : ["--reporter=default"]),
+  "--reporter=json",
+  `--outputFile.json=${report}`
+]
+
+type Environment = Readonly<Record<string, string>>
+
+const runTests = (files: ReadonlyArray<string>, environment: Environment) =>
+  Effect.callback<number>((resume) => {
+    const [command, args] = runtime()
+    const child = spawn(command, [...args, ...files, ...reporters, ...forVitest], {
+      cwd: root,
+      stdio: "inherit",
+      env: { ...process.env, ...environment }
+    })
+    child.once("error", (error) => {
+      console.error(`could not run ${command}: ${error.message}`)
+      resume(Effect.succeed(1))
+    })
+    child.once("exit", (code) => resume(Effect.succeed(code ?? 1)))
+    // Its workers must be gone before the brokers that they left are looked for.
+    return Effect.callback<void>((ended) => {
+      if (child.exitCode !== null || child.signalCode !== null) return ended(Effect.void)
+      child.once("exit", () => ended(Effect.void))
+      child.kill("SIGTERM")
+    })
+  })
+
+/** The first way of running a broker that this machine has; else what stands in the way of each. */
+const startBroker = Effect.gen(function* () {
+  const obstacles: Array<string> = []
+  for (const mode of modes) {
+    const started = performance.now()
+    const found = yield* Effect.result(Effect.andThen(Kafka.check(mode), Kafka.start(mode)))
+    if (found._tag === "Success") {
+      const { bootstrap, what } = found.success
+      console.log(`${what}: ${bootstrap}, up in ${((performance.now() - started) / 1000).toFixed(1)} s`)
+      return { HEADRACE_KAFKA: bootstrap } satisfies Environment
+    }
+    obstacles.push(found.failure.message)
+  }
+  return yield* Effect.fail(obstacles.join("; or "))
+})
+
+const startPython = Effect.try({
+  try: (): Environment => ({ HEADRACE_PYTHON: python() }),
+  catch: (cause) => `Python 3 with venv and pip is needed (${cause instanceof Error ? cause.message : String(cause)})`
+})
+
+const main = Effect.gen(function* () {
+  let environment: Environment = {}
+  const files: Array<string> = []
+  let missing = 0
+  for (const name of wanted) {
+    const suite = suites[name]!
+    const started = yield* Effect.result(suite.needs === "broker" ? startBroker : startPython)
+    if (started._tag === "Success") {
+      environment = { ...environment, ...started.success }
+      files.push(...suite.files)
+    } else {
+      console.log(`the suite ${name} was not run: ${started.failure}`)
+      missing++
+    }
+  }
+  return { missing, code: files.length === 0 ? undefined : yield* runTests(values.file ?? files, environment) }
+}).pipe(Effect.scoped)
+
+const stop = new AbortController()
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort())
+const exit = await Effect.runPromiseExit(main, { signal: stop.signal })
+if (stop.signal.aborted) process.exit(130)
+if (exit._tag === "Failure") throw Cause.squash(exit.cause)
+const { code, missing } = exit.value
+const unmet = values.require ? missing : 0
+if (code === undefined) {
+  if (unmet > 0) console.log(`0 passed, ${unmet} failed`)
+  process.exitCode = unmet > 0 ? 1 : 0
+} else if (existsSync(report)) {
+  const counts = JSON.parse(readFileSync(report, "utf8")) as {
+    readonly numPassedTests: number
+    readonly numFailedTests: number
+    readonly numPendingTests: number
+  }
+  const { numFailedTests: failed, numPassedTests: passed, numPendingTests: skipped } = counts
+  const broken = failed + unmet + (values.require ? skipped : 0)
+  process.exitCode = passed + failed === 0 || broken > 0 ? 1 : code
+  // A file that didn't load counts as a failed test, and so does a run of none.
+  const failures = broken === 0 && process.exitCode !== 0 ? 1 : broken
+  console.log(`${passed} passed, ${failures} failed${skipped > 0 && !values.require ? `, ${skipped} skipped` : ""}`)
+} else {
+  console.error("Vitest ended without a report")
+  process.exitCode = code === 0 ? 1 : code
+  console.log("0 passed, 1 failed")
+}

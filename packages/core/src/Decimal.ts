@@ -13,17 +13,7 @@ const powers = Array.from({ length: 23 }, (_, i) => 10 ** i)
 /** 10^scale, exact. */
 export const power = (scale: number): number => powers[scale]!
 
-/**
- * The scaled integer of a number that was read from a text of at most 15 significant digits, or `undefined` when it has more than
- * `scale` places. Two texts of at most 15 significant digits never share a double, so the division back decides exactly.
- */
-export const fromDouble = (value: number, scale: number): number | undefined => {
-  const p = powers[scale]!
-  const scaled = Math.round(value * p)
-  return scaled / p === value && Number.isSafeInteger(scaled) ? scaled + 0 : undefined
-}
-
-const pattern = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d{1,3}))?$/
+const pattern = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/
 
 /** Whether a text is a decimal, plain or with an exponent. */
 export const isText = (text: string): boolean => pattern.test(text)
@@ -44,6 +34,19 @@ export const fromText = (text: string, scale: number): number | undefined => {
   if (shift < 0 || digits.length + shift > 16) return undefined
   const scaled = Number(digits + "0".repeat(shift))
   return Number.isSafeInteger(scaled) ? (match[1] === "-" ? -scaled : scaled) : undefined
+}
+
+/**
+ * The scaled integer of a number, taken for the shortest decimal that reads as it, or `undefined` when that has more than `scale` places or
+ * can't be held. Of a number that was read from a text of at most 15 significant digits that is the text.
+ *
+ * Two decimals of at most 15 digits never share a double, so below 10^15 the division back decides exactly.
+ */
+export const fromDouble = (value: number, scale: number): number | undefined => {
+  const p = powers[scale]!
+  const scaled = Math.round(value * p)
+  if (Math.abs(scaled) < 1e15) return scaled / p === value ? scaled + 0 : undefined
+  return fromText(String(value), scale)
 }
 
 /** The text of a scaled integer with exactly `scale` places. */

@@ -30,3 +30,29 @@ export const millis = (duration: Duration.Input): number => {
     throw new RangeError(`expected a whole number of milliseconds, got ${String(duration)}`)
   return ms
 }
+
+const daysOf = (year: number, month: number): number =>
+  month === 2
+    ? year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)
+      ? 29
+      : 28
+    : [4, 6, 9, 11].includes(month)
+      ? 30
+      : 31
+
+const isoInstant = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.(\d{1,9}))?)?(?:Z|[+-]\d\d:\d\d))?$/
+
+/**
+ * The instant of an ISO-8601 text with a zone, or of a day in UTC, in epoch milliseconds; undefined when it is no such text, `NaN` when no
+ * store holds it: outside the years 1 to 9999, finer than a millisecond, or on a day that its month doesn't have.
+ */
+export const fromText = (text: string): number | undefined => {
+  const match = isoInstant.exec(text)
+  if (match === null) return undefined
+  // What is finer than a millisecond would be lost.
+  if (match[1] !== undefined && /[1-9]/.test(match[1].slice(3))) return Number.NaN
+  // Date.parse takes the 30th of February for the 2nd of March.
+  if (Number(text.slice(8, 10)) > daysOf(Number(text.slice(0, 4)), Number(text.slice(5, 7)))) return Number.NaN
+  const t = Date.parse(text)
+  return isValid(t) ? t : Number.NaN
+}

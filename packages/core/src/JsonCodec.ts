@@ -1,8 +1,8 @@
 /**
  * JSON values by a topic's schema.
  *
- * Decimals: a double is taken while no number of the record has more than 15 digits, counted in the bytes; otherwise the record is parsed
- * again with the source text of its numbers. Text must be valid UTF-8.
+ * Decimals: a double is taken while no number of the record has more than 15 digits or a negative exponent, which the bytes tell; otherwise
+ * the source texts of the numbers are taken. Text must be valid UTF-8.
  */
 import { isAscii } from "node:buffer"
 import * as Effect from "effect/Effect"
@@ -27,17 +27,10 @@ const outOfRange = new Bad("out-of-range")
 const missing = new Bad("missing-field")
 const checkFailed = new Bad("check-failed")
 
-const isoInstant = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.(\d{1,9}))?)?(?:Z|[+-]\d\d:\d\d))?$/
-
 const instantOf = (value: unknown): number | Bad => {
-  if (typeof value === "number") return EventTime.isValid(value) ? value : outOfRange
-  if (typeof value !== "string") return wrongType
-  const match = isoInstant.exec(value)
-  if (match === null) return wrongType
-  // What is finer than a millisecond would be lost.
-  if (match[1] !== undefined && /[1-9]/.test(match[1].slice(3))) return outOfRange
-  const t = Date.parse(value)
-  return EventTime.isValid(t) ? t : outOfRange
+  if (typeof value === "number") return EventTime.isValid(value) ? value + 0 : outOfRange
+  const t = typeof value === "string" ? EventTime.fromText(value) : undefined
+  return t === undefined ? wrongType : Number.isNaN(t) ? outOfRange : t
 }
 
 const parserOf = (column: ColumnSpec): ((value: unknown) => Parsed | Bad) => {
@@ -79,7 +72,19 @@ interface FieldReader {
   readonly name: string
   readonly nullable: boolean
   readonly parse: (value: unknown) => Parsed | Bad
-  readonly check: ((value: unknown) => boolean) | undefined
+  /** Tests what was parsed, however it was written. */
+  readonly check: ((parsed: Parsed) => boolean) | undefined
+}
+
+const readerOf = (column: ColumnSpec): FieldReader => {
+  const { check, name, nullable, type } = column
+  return {
+    name,
+    nullable,
+    parse: parserOf(column),
+    // The schema of a decimal is one of numbers, and its column holds scaled integers.
+    check: check && type.kind === "decimal" ? (scaled) => check(Number(scaled) / Decimal.power(type.scale)) : check
+  }
 }
 
 /** Reads one field of a parsed value: the column's value, or what is wrong with it. */
@@ -87,32 +92,68 @@ const readField = (field: FieldReader, value: unknown): Parsed | Bad => {
   if (value === undefined) return field.nullable ? null : missing
   if (value === null) return field.nullable ? null : wrongType
   const parsed = field.parse(value)
-  return parsed instanceof Bad || field.check === undefined || field.check(value) ? parsed : checkFailed
+  return parsed instanceof Bad || field.check === undefined || field.check(parsed) ? parsed : checkFailed
 }
 
-/** Whether a number with more than 15 digits may stand in the bytes; digits in texts count too, which costs time but no exactness. */
+/**
+ * Whether a number may stand in the bytes whose double doesn't tell it exactly: one of more than 15 digits, or with a negative exponent,
+ * which a double may take for zero. Digits in texts count too, which costs time but no exactness.
+ */
 const mayBeLong = (bytes: Uint8Array, start: number, end: number): boolean => {
   let run = 0
   for (let i = start; i < end; i++) {
     const c = bytes[i]!
     if (c >= 48 && c <= 57) {
       if (++run > 15) return true
-    } else if (c !== 46) run = 0
+    } else if (run > 0 && c !== 46) {
+      if ((c | 32) === 101 && bytes[i + 1] === 45) return true
+      run = 0
+    }
   }
   return false
 }
 
-/** Parses a record again and puts the source text of its long numbers into the fields that are decimals. */
-const parseExactly = (text: string, decimals: ReadonlySet<string>): unknown => {
-  const sources: Array<{ readonly holder: unknown; readonly key: string; readonly source: string }> = []
-  const reviver = function (this: unknown, key: string, value: unknown, context: { readonly source?: string }) {
-    if (typeof value === "number" && decimals.has(key))
-      sources.push({ holder: this, key, source: context.source ?? String(value) })
-    return value
+/**
+ * The source texts of the numbers that are values of the wanted keys of an object, whose `text` is valid JSON; the last of a key counts.
+ * A loop, so that no depth of nesting is too deep: `JSON.parse` with a reviver recurses, and where that ends depends on the runtime.
+ */
+const sourcesOf = (text: string, wanted: ReadonlySet<string>): ReadonlyMap<string, string> => {
+  const sources = new Map<string, string>()
+  const number = /-?\d[\d.eE+-]*/y
+  let depth = 0
+  let key: string | undefined
+  for (let i = 0; i < text.length; i++) {
+    switch (text[i]) {
+      case "{":
+      case "[":
+        depth++
+        break
+      case "}":
+      case "]":
+        depth--
+        break
+      case ",":
+        key = undefined
+        break
+      case '"': {
+        const start = i
+        while (text[++i] !== '"') if (text[i] === "\\") i++
+        if (depth === 1 && key === undefined) {
+          key = JSON.parse(text.slice(start, i + 1)) as string
+          sources.delete(key)
+        }
+        break
+      }
+      default: {
+        number.lastIndex = i
+        const source = depth === 1 && key !== undefined && wanted.has(key) ? number.exec(text)?.[0] : undefined
+        if (source === undefined) break
+        sources.set(key!, source)
+        i += source.length - 1
+      }
+    }
   }
-  const root: unknown = JSON.parse(text, reviver as (this: unknown, key: string, value: unknown) => unknown)
-  for (const s of sources) if (s.holder === root) (root as Record<string, unknown>)[s.key] = s.source
-  return root
+  return sources
 }
 
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
@@ -126,9 +167,19 @@ const textsOf = (batch: RecordBatch): ((i: number) => string) => {
   return (i) => strict.decode(valueOf(batch, i)!)
 }
 
+/** A value for people to read. Not what is in a list or an object, which may be nested deeper than a text of it can be made. */
+const shown = (value: unknown): string =>
+  value === undefined
+    ? "nothing"
+    : typeof value === "object" && value !== null
+      ? Array.isArray(value)
+        ? "a list"
+        : "an object"
+      : JSON.stringify(value).slice(0, 80)
+
 /** A JSON codec for a topic's schema. */
 export const make = (schema: TopicSchema): Codec => {
-  const readers: ReadonlyArray<FieldReader> = schema.columns.map((c) => ({ ...c, parse: parserOf(c) }))
+  const readers = schema.columns.map(readerOf)
   const decimals = new Set(schema.columns.filter((c) => c.type.kind === "decimal").map((c) => c.name))
 
   const decode = (batch: RecordBatch, names: ReadonlyArray<string>): ColumnBatch => {
@@ -165,8 +216,7 @@ export const make = (schema: TopicSchema): Codec => {
       }
       let value: unknown
       try {
-        const exact = decimals.size > 0 && mayBeLong(batch.bytes, start, batch.values[2 * i + 1]!)
-        value = exact ? parseExactly(text(i), decimals) : JSON.parse(text(i))
+        value = JSON.parse(text(i))
       } catch (cause) {
         reject(i, "not-json", "", cause instanceof Error ? cause.message : String(cause))
         continue
@@ -176,17 +226,18 @@ export const make = (schema: TopicSchema): Codec => {
         continue
       }
       const fields = value as Record<string, unknown>
+      if (decimals.size > 0 && mayBeLong(batch.bytes, start, batch.values[2 * i + 1]!))
+        for (const [name, source] of sourcesOf(text(i), decimals)) fields[name] = source
       for (let f = 0; f < readers.length; f++) {
         const reader = readers[f]!
         const parsed = readField(reader, fields[reader.name])
         if (parsed instanceof Bad) {
           const type = schema.columns[f]!.type
-          const given = JSON.stringify(fields[reader.name])?.slice(0, 80) ?? "nothing"
           reject(
             i,
             parsed.code,
             reader.name,
-            `expected ${type.kind}${type.kind === "decimal" ? `(${type.scale})` : ""}, got ${given}`
+            `expected ${type.kind}${type.kind === "decimal" ? `(${type.scale})` : ""}, got ${shown(fields[reader.name])}`
           )
           break
         }

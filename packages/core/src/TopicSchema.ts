@@ -140,6 +140,7 @@ export const make = (struct: StructLike): TopicSchema => {
   const prints: Array<string> = []
   for (const [name, field] of Object.entries(struct.fields)) {
     if (name.startsWith("__")) refuse(name, "names that begin with __ are the archive's")
+    if (name in {}) refuse(name, "every JavaScript object has a property of that name")
     const ast = field.ast as Node
     const base = baseOf(name, ast)
     const nullable = base.nullable || ast.context?.isOptional === true

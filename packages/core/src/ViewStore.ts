@@ -3,8 +3,9 @@
  * SQL views.
  *
  * **Atomicity.** One `commit` is one transaction: everything in it or nothing, together with the offsets (rule 3).
- * **Fencing.** `acquire` issues a new epoch for a version and takes its lock until the scope closes (the operating system releases it when
- * the process dies); a commit whose (epoch, offset) isn't the stored one fails with `Fenced` and changes nothing (rule 7).
+ * **Fencing.** `acquire` issues an epoch that the store has never issued before, and takes the version's lock until the scope closes (the
+ * operating system releases it when the process dies); a commit whose (epoch, offset) isn't the stored one fails with `Fenced` and changes
+ * nothing (rule 7).
  * **State.** A version's state is *partials* by (key, window, source partition). A commit carries deltas since the last one, which the
  * store merges: counts and sums add, minima and maxima compare, distinct values join a set. State is never read back to fold on.
  * **Visibility.** `<view>__v<N>` exists from the moment that the version is ready; `<view>` is the promoted version, swapped in one
@@ -196,12 +197,15 @@ export class Overflow extends Schema.TaggedError<Overflow>()("Overflow", {
   detail: Schema.String
 }) {
   override get message() {
-    return `an exact sum of "${this.view}" version ${this.version} left the store's 64-bit integers: ${this.detail}`
+    return `an exact value of "${this.view}" version ${this.version} left the store's 64-bit integers: ${this.detail}`
   }
 }
-export class InvalidName extends Schema.TaggedError<InvalidName>()("InvalidName", { name: Schema.String }) {
+export class InvalidName extends Schema.TaggedError<InvalidName>()("InvalidName", {
+  name: Schema.String,
+  detail: Schema.String
+}) {
   override get message() {
-    return `"${this.name}" can't name a view, key or aggregate: use a letter, then letters, digits and single underscores`
+    return `"${this.name}" can't name a view, key or aggregate: ${this.detail}`
   }
 }
 
@@ -253,6 +257,8 @@ export interface Service {
   readonly promotions: (view: string) => Effect.Effect<ReadonlyArray<number>, ViewStoreError>
   /** Removes a version and its state. The promoted one is refused with `VersionPromoted`. */
   readonly drop: (view: string, version: number) => Effect.Effect<void, ViewStoreError>
+  /** Removes all versions of a view, the promoted one and the name that readers use too, in one transaction. Gives their numbers. */
+  readonly dropView: (view: string) => Effect.Effect<ReadonlyArray<number>, ViewStoreError>
   /** The version's declaration as it was registered. */
   readonly spec: (view: string, version: number) => Effect.Effect<VersionSpec, ViewStoreError>
   /** Merged rows in exact form, ordered by keys (text by code point) and window, from one consistent state. */

@@ -6,19 +6,13 @@
  */
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite"
 import {
-  type AggregateSpec,
   type Commit,
-  type DeadRow,
   Fenced,
-  InvalidName,
-  type LateRow,
   type Lease,
   LockedBy,
-  Overflow,
   type Position,
   type Service,
   type StateValue,
-  type ValueType,
   VersionExists,
   type VersionInfo,
   VersionNotFound,
@@ -26,44 +20,26 @@ import {
   VersionPromoted,
   type VersionSpec,
   ViewStore,
-  ViewStoreError
+  type ViewStoreError
 } from "@headrace/core/ViewStore"
-import * as Arr from "effect/Array"
-import * as Cause from "effect/Cause"
+import * as VersionInput from "@headrace/core/VersionInput"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import { CommitPoint, type Point } from "./CommitPoint.ts"
+import * as Refusal from "./internal/Refusal.ts"
+import { exactly, refuse, wrap } from "./internal/Refusal.ts"
 import * as Sqlite from "./internal/Sqlite.ts"
 import * as StoreLock from "./StoreLock.ts"
+import * as ViewStoreReader from "./ViewStoreReader.ts"
 import * as Sql from "./ViewStoreSql.ts"
 
-export type Options = Sqlite.Options
-
-const format = 1
-
-const create = `
-  CREATE TABLE headrace_versions (view TEXT NOT NULL, version INTEGER NOT NULL, status TEXT NOT NULL, epoch INTEGER NOT NULL,
-    owner TEXT NOT NULL, topic_id TEXT NOT NULL, spec TEXT NOT NULL, PRIMARY KEY (view, version)) WITHOUT ROWID;
-  CREATE TABLE headrace_positions (view TEXT NOT NULL, version INTEGER NOT NULL, partition INTEGER NOT NULL, epoch INTEGER NOT NULL,
-    next INTEGER NOT NULL, max_event_time INTEGER, read INTEGER NOT NULL, applied INTEGER NOT NULL, filtered INTEGER NOT NULL,
-    late INTEGER NOT NULL, dead_lettered INTEGER NOT NULL, PRIMARY KEY (view, version, partition)) WITHOUT ROWID;
-  CREATE TABLE headrace_promotions (sequence INTEGER PRIMARY KEY, view TEXT NOT NULL, version INTEGER NOT NULL);
-`
-
-/** Thrown inside a transaction, which it rolls back; it comes out as the store's error. */
-class Refused {
-  readonly reason: ViewStoreError["reason"]
-  constructor(reason: ViewStoreError["reason"]) {
-    this.reason = reason
-  }
+export interface Options {
+  /** The file; it and its folder are made when they aren't there. */
+  readonly path: string
+  /** How long a commit waits for another process's one, in milliseconds; its thread waits with it. Default 5,000. */
+  readonly busyTimeoutMillis?: number
 }
-const refuse = (reason: ViewStoreError["reason"]): never => {
-  // oxlint-disable-next-line no-throw-literal
-  throw new Refused(reason)
-}
-const wrap = (reason: ViewStoreError["reason"]) => new ViewStoreError({ reason })
 
 interface VersionRow {
   readonly view: string
@@ -104,7 +80,6 @@ const toSql = (value: StateValue): SQLInputValue => (typeof value === "boolean" 
 
 /** The statements of one version, prepared once. */
 interface Writer {
-  readonly spec: VersionSpec
   readonly position: StatementSync
   readonly partial: StatementSync
   readonly sets: ReadonlyArray<StatementSync>
@@ -116,8 +91,7 @@ interface Writer {
 export const make = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<Service, ViewStoreError, Scope.Scope> {
-  const db = yield* Effect.mapError(Sqlite.open(options), wrap)
-  yield* Effect.mapError(Sqlite.format(db, options.path, format, create), wrap)
+  const db = yield* Effect.mapError(Sqlite.open(options, Sql.layout), wrap)
   return service(db, options, yield* CommitPoint)
 })
 
@@ -134,13 +108,10 @@ const differenceOf = (old: VersionSpec, now: VersionSpec, oldTopic: string, topi
   return undefined
 }
 
-/** The types of an aggregate's cells. */
-const typesOf = (a: AggregateSpec): ReadonlyArray<ValueType | undefined> =>
-  a.kind === "avg" ? [undefined, undefined] : a.kind === "min" || a.kind === "max" ? [a.type] : [undefined]
-
 const service = (db: DatabaseSync, options: Options, point: (point: Point) => void): Service => {
   const { path } = options
   const selectVersion = db.prepare("SELECT * FROM headrace_versions WHERE view = ? AND version = ?")
+  const selectViews = db.prepare("SELECT DISTINCT view FROM headrace_versions")
   const selectPositions = db.prepare(
     "SELECT * FROM headrace_positions WHERE view = ? AND version = ? ORDER BY partition"
   )
@@ -151,14 +122,7 @@ const service = (db: DatabaseSync, options: Options, point: (point: Point) => vo
     "INSERT OR IGNORE INTO headrace_positions VALUES (?, ?, ?, ?, ?, NULL, 0, 0, 0, 0, 0)"
   )
 
-  const attempt = <A>(work: () => A): Effect.Effect<A, ViewStoreError> =>
-    Effect.mapError(
-      Effect.try({
-        try: work,
-        catch: (cause) => (cause instanceof Refused ? cause.reason : Sqlite.toStorageFailed(path, cause))
-      }),
-      wrap
-    )
+  const attempt = <A>(work: () => A) => Refusal.attempt(path, work)
   const transaction = <A>(work: () => A): Effect.Effect<A, ViewStoreError> =>
     attempt(() => Sqlite.transaction(db, work))
 
@@ -196,12 +160,12 @@ const service = (db: DatabaseSync, options: Options, point: (point: Point) => vo
   const register: Service["register"] = (spec, topic) =>
     transaction(() => {
       const { version, view } = spec
-      for (const name of [view, ...spec.keys.map((k) => k.name), ...spec.aggregates.map((a) => a.name)]) {
-        if (!/^[A-Za-z](_?[A-Za-z0-9])*$/.test(name)) refuse(new InvalidName({ name }))
-      }
+      const views = (selectViews.all() as unknown as ReadonlyArray<{ readonly view: string }>).map((v) => v.view)
+      const unfit = VersionInput.names(spec, views)
+      if (unfit !== undefined) refuse(unfit)
       const known = selectVersion.get(view, version) as VersionRow | undefined
       if (known === undefined) {
-        const first = db.prepare("SELECT 1 FROM headrace_versions WHERE view = ?").get(view) === undefined
+        const first = !views.includes(view)
         db.prepare("INSERT INTO headrace_versions VALUES (?, ?, ?, 0, '', ?, ?)").run(
           view,
           version,
@@ -223,6 +187,7 @@ const service = (db: DatabaseSync, options: Options, point: (point: Point) => vo
       return infoOf(find(view, version))
     })
 
+  const writers = new Map<string, Writer>()
   const acquire: Service["acquire"] = (view, version, owner) =>
     Effect.gen(function* () {
       yield* attempt(() => find(view, version))
@@ -232,7 +197,12 @@ const service = (db: DatabaseSync, options: Options, point: (point: Point) => vo
         return yield* wrap(new LockedBy({ view, version, owner: holder === "" ? "another process" : holder }))
       }
       const epoch = yield* transaction(() => {
-        const next = find(view, version).epoch + 1
+        find(view, version)
+        const { last: next } = db.prepare("UPDATE headrace_epochs SET last = last + 1 RETURNING last").get() as {
+          readonly last: number
+        }
+        // Another process may have dropped the version since, and registered it with another shape.
+        writers.delete(`${view}__v${version}`)
         db.prepare("UPDATE headrace_versions SET epoch = ?, owner = ? WHERE view = ? AND version = ?").run(
           next,
           owner,
@@ -245,7 +215,6 @@ const service = (db: DatabaseSync, options: Options, point: (point: Point) => vo
       return { view, version, epoch } satisfies Lease
     })
 
-  const writers = new Map<string, Writer>()
   const writerOf = (view: string, version: number): Writer => {
     const name = `${view}__v${version}`
     const known = writers.get(name)
@@ -253,7 +222,6 @@ const service = (db: DatabaseSync, options: Options, point: (point: Point) => vo
     const spec = specOf(find(view, version))
     const names = Sql.namesOf(view, version)
     const writer: Writer = {
-      spec,
       position: db.prepare(
         "UPDATE headrace_positions SET next = ?, max_event_time = ?, read = ?, applied = ?, filtered = ?, late = ?, dead_lettered = ? WHERE view = ? AND version = ? AND partition = ? AND epoch = ? AND next = ?"
       ),
@@ -299,7 +267,7 @@ const service = (db: DatabaseSync, options: Options, point: (point: Point) => vo
   }
 
   const write = (
-    { spec, partial, sets, late, dead }: Writer,
+    { partial, sets, late, dead }: Writer,
     { partials, position, late: lateRows, dead: deadRows }: Commit
   ) => {
     const { partition } = position
@@ -311,7 +279,7 @@ const service = (db: DatabaseSync, options: Options, point: (point: Point) => vo
       if (windows !== undefined) row[at++] = windows[i]!
       row[at++] = partition
       for (const value of values) row[at++] = toSql(value[i]!)
-      run(spec, partial, row)
+      partial.run(...row)
     }
     for (const [s, statement] of sets.entries()) {
       const group: Array<SQLInputValue> = []
@@ -330,23 +298,14 @@ const service = (db: DatabaseSync, options: Options, point: (point: Point) => vo
     for (const r of deadRows) dead.run(partition, r.offset, r.reason, r.detail, r.timestamp, r.key, r.value, r.headers)
   }
 
-  const run = (spec: VersionSpec, statement: StatementSync, row: ReadonlyArray<SQLInputValue>) => {
-    try {
-      statement.run(...row)
-    } catch (cause) {
-      const text = cause instanceof Error ? cause.message : String(cause)
-      const inexact = /CHECK constraint failed: (exact .*)|BigInt value is too large|out of range/i.exec(text)
-      if (inexact !== null) refuse(new Overflow({ view: spec.view, version: spec.version, detail: inexact[1] ?? text }))
-      throw cause
-    }
-  }
-
   const commit: Service["commit"] = (lease, commits) =>
     transaction(() => {
       const writer = writerOf(lease.view, lease.version)
       for (const c of commits) setPosition(lease, writer, c)
       point("after-positions")
-      for (const c of commits) write(writer, c)
+      exactly(lease.view, lease.version, () => {
+        for (const c of commits) write(writer, c)
+      })
       point("before-commit")
     })
 
@@ -375,65 +334,27 @@ const service = (db: DatabaseSync, options: Options, point: (point: Point) => vo
       return previous
     })
 
+  const dropNow = (view: string, version: number) => {
+    db.exec(Sql.dropAll(specOf(find(view, version))))
+    db.prepare("DELETE FROM headrace_positions WHERE view = ? AND version = ?").run(view, version)
+    db.prepare("DELETE FROM headrace_versions WHERE view = ? AND version = ?").run(view, version)
+    db.prepare("DELETE FROM headrace_promotions WHERE view = ? AND version = ?").run(view, version)
+    writers.delete(`${view}__v${version}`)
+  }
   const drop: Service["drop"] = (view, version) =>
     transaction(() => {
-      const row = find(view, version)
+      find(view, version)
       if (promotedOf(view) === version) refuse(new VersionPromoted({ view, version }))
-      db.exec(Sql.dropAll(specOf(row)))
-      db.prepare("DELETE FROM headrace_positions WHERE view = ? AND version = ?").run(view, version)
-      db.prepare("DELETE FROM headrace_versions WHERE view = ? AND version = ?").run(view, version)
-      db.prepare("DELETE FROM headrace_promotions WHERE view = ? AND version = ?").run(view, version)
-      writers.delete(`${view}__v${version}`)
+      dropNow(view, version)
     })
-
-  /** Streams a query from one snapshot, on a connection of its own. Integers come as numbers while they are safe. */
-  const query = <A>(
-    view: string,
-    version: number,
-    sql: (spec: VersionSpec) => string,
-    map: (row: ReadonlyArray<unknown>, spec: VersionSpec) => A
-  ): Stream.Stream<A, ViewStoreError> =>
-    Stream.unwrap(
-      Effect.gen(function* () {
-        const spec = yield* attempt(() => specOf(find(view, version)))
-        const own = yield* Effect.mapError(Sqlite.open(options), wrap)
-        const rows = yield* attempt(() => {
-          const statement = own.prepare(sql(spec))
-          statement.setReadBigInts(true)
-          statement.setReturnArrays(true)
-          return statement.iterate() as unknown as Iterator<ReadonlyArray<unknown>>
-        })
-        const pull = attempt(() => {
-          const out: Array<A> = []
-          for (let n = rows.next(); ; n = rows.next()) {
-            if (n.done === true) break
-            out.push(map(n.value, spec))
-            if (out.length === 4096) break
-          }
-          return out
-        })
-        return Stream.fromPull(
-          Effect.succeed(
-            Effect.flatMap(pull, (page) => (Arr.isReadonlyArrayNonEmpty(page) ? Effect.succeed(page) : Cause.done()))
-          )
-        )
-      })
-    )
-  const numeric = (value: unknown): StateValue =>
-    typeof value === "bigint"
-      ? value >= -9007199254740991n && value <= 9007199254740991n
-        ? Number(value)
-        : value
-      : (value as StateValue)
-
-  const rows: Service["rows"] = (view, version) =>
-    query(view, version, Sql.selectRows, (row, spec) => {
-      const types = [
-        ...spec.keys.map((k) => k.type),
-        ...(spec.windowSize === undefined ? [] : [undefined]),
-        ...spec.aggregates.flatMap(typesOf)
-      ]
-      return row.map((value, i) => (types[i]?.kind === "boolean" && value !== null ? value === 1n : numeric(value)))
+  const dropView: Service["dropView"] = (view) =>
+    transaction(() => {
+      const versions = db
+        .prepare("SELECT version FROM headrace_versions WHERE view = ? ORDER BY version")
+        .all(view) as unknown as ReadonlyArray<{ readonly version: number }>
+      if (versions.length > 0) db.exec(`DROP VIEW IF EXISTS ${Sql.quote(view)}`)
+      for (const { version } of versions) dropNow(view, version)
+      return versions.map((v) => v.version)
     })
 
   return {
@@ -460,38 +381,8 @@ const service = (db: DatabaseSync, options: Options, point: (point: Point) => vo
         ).map((r) => r.version)
       ),
     drop,
-    rows,
-    late: (view, version) =>
-      query(
-        view,
-        version,
-        () => `SELECT * FROM ${Sql.quote(Sql.namesOf(view, version).late)} ORDER BY "partition", "offset"`,
-        ([partition, offset, eventTime, windowStart, columns]) =>
-          ({
-            partition: Number(partition),
-            offset: Number(offset),
-            eventTime: Number(eventTime),
-            windowStart: Number(windowStart),
-            columns: String(columns)
-          }) satisfies LateRow & { readonly partition: number }
-      ),
-    dead: (view, version) =>
-      query(
-        view,
-        version,
-        () => `SELECT * FROM ${Sql.quote(Sql.namesOf(view, version).dead)} ORDER BY "partition", "offset"`,
-        ([partition, offset, reason, detail, timestamp, key, value, headers]) =>
-          ({
-            partition: Number(partition),
-            offset: Number(offset),
-            reason: String(reason),
-            detail: String(detail),
-            timestamp: timestamp === null ? null : Number(timestamp),
-            key: key as Uint8Array | null,
-            value: value as Uint8Array | null,
-            headers: String(headers)
-          }) satisfies DeadRow & { readonly partition: number }
-      )
+    dropView,
+    ...ViewStoreReader.make(options)
   }
 }
 

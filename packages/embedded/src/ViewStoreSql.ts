@@ -5,6 +5,24 @@
  * `<view>__v<N>__exact` merges them in exact integers, `<view>__v<N>` shows that to people.
  */
 import type { AggregateSpec, ValueType, VersionSpec } from "@headrace/core/ViewStore"
+import type { Layout } from "./internal/Sqlite.ts"
+
+/** What a store's file holds apart from its versions. */
+export const layout: Layout = {
+  // "HDRV"
+  application: 0x48445256,
+  format: 2,
+  tables: `
+  CREATE TABLE headrace_epochs (last INTEGER NOT NULL);
+  INSERT INTO headrace_epochs VALUES (0);
+  CREATE TABLE headrace_versions (view TEXT NOT NULL, version INTEGER NOT NULL, status TEXT NOT NULL, epoch INTEGER NOT NULL,
+    owner TEXT NOT NULL, topic_id TEXT NOT NULL, spec TEXT NOT NULL, PRIMARY KEY (view, version)) WITHOUT ROWID;
+  CREATE TABLE headrace_positions (view TEXT NOT NULL, version INTEGER NOT NULL, partition INTEGER NOT NULL, epoch INTEGER NOT NULL,
+    next INTEGER NOT NULL, max_event_time INTEGER, read INTEGER NOT NULL, applied INTEGER NOT NULL, filtered INTEGER NOT NULL,
+    late INTEGER NOT NULL, dead_lettered INTEGER NOT NULL, PRIMARY KEY (view, version, partition)) WITHOUT ROWID;
+  CREATE TABLE headrace_promotions (sequence INTEGER PRIMARY KEY, view TEXT NOT NULL, version INTEGER NOT NULL);
+`
+}
 
 /** A name as an SQL identifier. */
 export const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`
@@ -87,12 +105,12 @@ export const createTables = (spec: VersionSpec): string => {
     ...sets,
     `CREATE TABLE ${quote(names.late)} ("partition" INTEGER NOT NULL, "offset" INTEGER NOT NULL, "event_time" INTEGER NOT NULL, "window_start" INTEGER NOT NULL, "columns" TEXT NOT NULL, PRIMARY KEY ("partition", "offset")) WITHOUT ROWID;`,
     `CREATE TABLE ${quote(names.dead)} ("partition" INTEGER NOT NULL, "offset" INTEGER NOT NULL, "reason" TEXT NOT NULL, "detail" TEXT NOT NULL, "timestamp" INTEGER, "key" BLOB, "value" BLOB, "headers" TEXT NOT NULL, PRIMARY KEY ("partition", "offset")) WITHOUT ROWID;`,
-    createExactView(spec)
+    `CREATE VIEW ${quote(names.exact)} AS ${selectExact(spec)};`
   ].join("\n")
 }
 
 /** Merges the partials over source partitions, in exact integers. Distinct values are counted over all partitions, never summed. */
-const createExactView = (spec: VersionSpec): string => {
+const selectExact = (spec: VersionSpec, filter = ""): string => {
   const names = namesOf(spec.view, spec.version)
   const group = groupColumns(spec)
   const merged = (p: Physical) =>
@@ -106,7 +124,7 @@ const createExactView = (spec: VersionSpec): string => {
   const columns = [...group.map((c) => `p.${quote(c)}`), ...values]
   const grouping =
     group.length === 0 ? " HAVING COUNT(*) > 0" : ` GROUP BY ${group.map((c) => `p.${quote(c)}`).join(", ")}`
-  return `CREATE VIEW ${quote(names.exact)} AS SELECT ${columns.join(", ")} FROM ${quote(names.partials)} p${grouping};`
+  return `SELECT ${columns.join(", ")} FROM ${quote(names.partials)} p${filter}${grouping}`
 }
 
 /** 10^n as an SQL literal. */
@@ -178,9 +196,37 @@ export const insertValue = (spec: VersionSpec, aggregate: string): string => {
   return `INSERT OR IGNORE INTO ${quote(namesOf(spec.view, spec.version).set(aggregate))} (${list(columns)}) VALUES (${columns.map(() => "?").join(", ")})`
 }
 
-/** All merged rows in the order of their keys. */
-export const selectRows = (spec: VersionSpec): string => {
-  const group = groupColumns(spec)
-  const order = group.length === 0 ? "" : ` ORDER BY ${list(group)}`
-  return `SELECT * FROM ${quote(namesOf(spec.view, spec.version).exact)}${order}`
+/** A query in pages, ordered by the first `by` columns: the first page, and those after a row, whose first `by` values are the parameters. */
+export interface Pages {
+  readonly first: string
+  readonly further: string
+  readonly by: number
 }
+
+const pageRows = 4_096
+
+const inPages = (select: (where: string) => string, by: ReadonlyArray<string>): Pages => {
+  const order = by.length === 0 ? "" : ` ORDER BY ${by.join(", ")}`
+  const after = ` WHERE (${by.join(", ")}) > (${by.map(() => "?").join(", ")})`
+  return {
+    first: `${select("")}${order} LIMIT ${pageRows}`,
+    further: `${select(after)}${order} LIMIT ${pageRows}`,
+    by: by.length
+  }
+}
+
+/** All merged rows in the order of their keys. A page seeks in the partials' primary key. */
+export const selectRows = (spec: VersionSpec): Pages =>
+  inPages(
+    (where) => selectExact(spec, where),
+    groupColumns(spec).map((c) => `p.${quote(c)}`)
+  )
+
+const byOffset = (table: string): Pages =>
+  inPages((where) => `SELECT * FROM ${quote(table)}${where}`, ['"partition"', '"offset"'])
+
+/** All late records. */
+export const selectLate = ({ version, view }: VersionSpec): Pages => byOffset(namesOf(view, version).late)
+
+/** All dead letters. */
+export const selectDead = ({ version, view }: VersionSpec): Pages => byOffset(namesOf(view, version).dead)

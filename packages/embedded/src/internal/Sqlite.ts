@@ -6,6 +6,7 @@ import { dirname, resolve } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { NewerFormat, StorageFailed } from "@headrace/core/EventLog"
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 
 export interface Options {
@@ -15,6 +16,8 @@ export interface Options {
   /** Bytes of a page in a file that is made now. Default SQLite's own, 4,096. */
   readonly pageSize?: number
 }
+
+const timeoutOf = (options: Options): number => options.busyTimeoutMillis ?? 5_000
 
 type Kind = StorageFailed["kind"]
 
@@ -71,35 +74,93 @@ export const toStorageFailed = (path: string, cause: unknown): StorageFailed => 
 
 /** Runs a synchronous piece of work; what it throws becomes a `StorageFailed`. */
 export const attempt = <A>(path: string, work: () => A): Effect.Effect<A, StorageFailed> =>
-  Effect.try({ try: work, catch: (cause) => (cause instanceof StorageFailed ? cause : toStorageFailed(path, cause)) })
+  Effect.try({ try: work, catch: (cause) => toStorageFailed(path, cause) })
+
+/** What a file holds, so that it is told from the files of other programs and of other versions. */
+export interface Layout {
+  /** SQLite's `application_id`. */
+  readonly application: number
+  /** SQLite's `user_version`: the one format that is read and written. */
+  readonly format: number
+  /** The SQL that makes the tables. */
+  readonly tables: string
+}
+
+const numberOf = (db: DatabaseSync, sql: string): number => Object.values(db.prepare(sql).get() ?? {})[0] as number
+
+/** `new` for an empty file, `ours` for one of the layout; else why it is refused. To be called in a transaction: it reads one state. */
+const inspect = (db: DatabaseSync, path: string, layout: Layout): "new" | "ours" | StorageFailed | NewerFormat => {
+  const application = numberOf(db, "PRAGMA application_id")
+  const found = numberOf(db, "PRAGMA user_version")
+  const refused = (detail: string) => new StorageFailed({ path, kind: "other", detail, cause: undefined })
+  if (application !== layout.application)
+    return application === 0 && found === 0 && numberOf(db, "SELECT count(*) FROM sqlite_schema") === 0
+      ? "new"
+      : refused("it is a database of another kind or another program: give another path")
+  if (found > layout.format) return new NewerFormat({ path, found, supported: layout.format })
+  if (found === layout.format) return "ours"
+  return refused(
+    `it has format ${found}, which this version (format ${layout.format}) doesn't read any more: give another path and load it anew`
+  )
+}
+
+const prepare = (db: DatabaseSync, options: Options, layout: Layout): StorageFailed | NewerFormat | undefined => {
+  db.exec(`PRAGMA busy_timeout = ${timeoutOf(options)}`)
+  const state = transaction(db, () => inspect(db, options.path, layout), "DEFERRED")
+  if (typeof state !== "string") return state
+  if (options.pageSize !== undefined) db.exec(`PRAGMA page_size = ${options.pageSize}`)
+  db.exec("PRAGMA journal_mode = WAL")
+  db.exec("PRAGMA synchronous = NORMAL")
+  if (state === "ours") return undefined
+  return transaction(db, () => {
+    // Another process may just have made the tables.
+    const now = inspect(db, options.path, layout)
+    if (now !== "new") return now === "ours" ? undefined : now
+    db.exec(layout.tables)
+    db.exec(`PRAGMA application_id = ${layout.application}; PRAGMA user_version = ${layout.format}`)
+    return undefined
+  })
+}
 
 /**
- * Opens a file, which is closed with the scope. The busy timeout is set before WAL is: the other way round a restart beside a reader dies
- * "locked". `synchronous = NORMAL` in WAL loses nothing when the process dies; a power loss may take the last commits, whole.
+ * Opens a file, which is closed with the scope, and makes its tables when it is new. A file of another layout is refused and left as it is.
+ *
+ * The busy timeout is set before WAL is: the other way round a restart beside a reader dies "locked". Where two processes make one file,
+ * SQLite refuses one of them at once, whatever the timeout, lest both wait for ever: it tries again. `synchronous = NORMAL` in WAL loses
+ * nothing when the process dies; a power loss may take the last commits, whole.
  */
-export const open = (options: Options): Effect.Effect<DatabaseSync, StorageFailed, Scope.Scope> =>
+export const open = (
+  options: Options,
+  layout: Layout
+): Effect.Effect<DatabaseSync, StorageFailed | NewerFormat, Scope.Scope> =>
   Effect.acquireRelease(
-    attempt(options.path, () => {
-      mkdirSync(dirname(resolve(options.path)), { recursive: true })
-      const db = new DatabaseSync(options.path)
-      try {
-        db.exec(`PRAGMA busy_timeout = ${options.busyTimeoutMillis ?? 5_000}`)
-        if (options.pageSize !== undefined) db.exec(`PRAGMA page_size = ${options.pageSize}`)
-        db.exec("PRAGMA journal_mode = WAL")
-        db.exec("PRAGMA synchronous = NORMAL")
-        db.exec("PRAGMA foreign_keys = OFF")
-        return db
-      } catch (cause) {
-        db.close()
-        throw cause
-      }
-    }),
+    Effect.flatMap(
+      attempt(options.path, () => {
+        mkdirSync(dirname(resolve(options.path)), { recursive: true })
+        const db = new DatabaseSync(options.path)
+        try {
+          const refused = prepare(db, options, layout)
+          if (refused === undefined) return db
+          db.close()
+          return refused
+        } catch (cause) {
+          db.close()
+          throw cause
+        }
+      }).pipe(
+        Effect.retry({
+          schedule: Schedule.spaced("5 millis").pipe(Schedule.upTo({ duration: timeoutOf(options) })),
+          while: ({ kind }) => kind === "busy"
+        })
+      ),
+      (opened) => (opened instanceof DatabaseSync ? Effect.succeed(opened) : Effect.fail(opened))
+    ),
     (db) => Effect.sync(() => db.close())
   )
 
-/** Runs `work` in one transaction that takes the write lock first. What it throws rolls back. */
-export const transaction = <A>(db: DatabaseSync, work: () => A): A => {
-  db.exec("BEGIN IMMEDIATE")
+/** Runs `work` in one transaction, which takes the write lock first unless it only reads. What it throws rolls back. */
+export const transaction = <A>(db: DatabaseSync, work: () => A, mode: "IMMEDIATE" | "DEFERRED" = "IMMEDIATE"): A => {
+  db.exec(`BEGIN ${mode}`)
   try {
     const result = work()
     db.exec("COMMIT")
@@ -109,36 +170,3 @@ export const transaction = <A>(db: DatabaseSync, work: () => A): A => {
     throw cause
   }
 }
-
-const versionOf = (db: DatabaseSync): number =>
-  (db.prepare("PRAGMA user_version").get() as { readonly user_version: number }).user_version
-
-/** Makes the tables unless another process just has; gives the file's format. */
-const create = (db: DatabaseSync, supported: number, tables: string): number =>
-  transaction(db, () => {
-    const found = versionOf(db)
-    if (found !== 0) return found
-    const { n } = db.prepare("SELECT count(*) AS n FROM sqlite_schema").get() as { readonly n: number }
-    if (n > 0) return -1
-    db.exec(tables)
-    db.exec(`PRAGMA user_version = ${supported}`)
-    return supported
-  })
-
-/** Checks the file's format (`PRAGMA user_version`), and makes its tables when it is new. */
-export const format = (
-  db: DatabaseSync,
-  path: string,
-  supported: number,
-  tables: string
-): Effect.Effect<void, StorageFailed | NewerFormat> =>
-  Effect.gen(function* () {
-    const found = yield* attempt(path, () => versionOf(db) || create(db, supported, tables))
-    if (found > supported) return yield* new NewerFormat({ path, found, supported })
-    if (found === supported) return
-    const detail =
-      found < 0
-        ? "it is a database of another program: give another path"
-        : `it has format ${found}, which this version (format ${supported}) doesn't read any more: give another path and load it anew`
-    return yield* new StorageFailed({ path, kind: "other", detail, cause: undefined })
-  })

@@ -70,6 +70,7 @@ export interface ReadOptions {
   readonly columns: ReadonlyArray<string>
 }
 
+/** The archive port. Its reads see one snapshot each: what is archived while a stream runs isn't in it. */
 export interface Service {
   /** Where the archive's tables are, as other engines see it: an absolute path or a URI; a topic's table is `<location>/<topic>`. */
   readonly location: string
@@ -82,4 +83,5 @@ export interface Service {
   readonly read: (codec: Codec, options: ReadOptions) => Stream.Stream<ColumnBatch, ArchiveError>
 }
 
+/** The archive port as a service; `ArchiveTable.layer` is its driver. */
 export class Archive extends Context.Service<Archive, Service>()("@headrace/archive/Archive") {}

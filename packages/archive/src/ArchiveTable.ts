@@ -6,13 +6,14 @@
  */
 import type { Column, ColumnBatch, Header, RecordBatch } from "@headrace/core/Batch"
 import { BatchBuilder, Kind } from "@headrace/core/Batch"
-import type { Codec } from "@headrace/core/Codec"
+import type { Codec, CodecError } from "@headrace/core/Codec"
 import type { Poison } from "@headrace/core/DeadLetter"
 import * as FileCatalog from "@headrace/iceberg/FileCatalog"
 import * as Predicate from "@headrace/iceberg/Predicate"
 import * as Scan from "@headrace/iceberg/Scan"
 import * as Table from "@headrace/iceberg/Table"
 import * as ColumnReader from "@headrace/parquet/ColumnReader"
+import type { ParquetError } from "@headrace/parquet/ParquetError"
 import { ObjectStore } from "@headrace/s3/ObjectStore"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -71,15 +72,20 @@ const plan = (table: Table.Table, options: ReadOptions) =>
     return files
   })
 
-/** Offsets of a row group: a plain count where the statistics say so, else the column. */
-const offsetsOf = (group: ColumnReader.RowGroup): Float64Array | undefined => {
-  const statistics = group.statistics["__offset"]
-  const { max, min } = statistics ?? {}
-  if (typeof min !== "number" || typeof max !== "number" || max - min + 1 !== group.rowCount) return undefined
-  const offsets = new Float64Array(group.rowCount)
-  for (let i = 0; i < offsets.length; i++) offsets[i] = min + i
+/** The first offset of a row group whose offsets are contiguous, as its statistics tell; else they must be read. */
+const contiguousFrom = (group: ColumnReader.RowGroup): number | undefined => {
+  const { max, min } = group.statistics["__offset"] ?? {}
+  return typeof min === "number" && typeof max === "number" && max - min + 1 === group.rowCount ? min : undefined
+}
+
+const contiguous = (first: number, count: number): Float64Array => {
+  const offsets = new Float64Array(count)
+  for (let i = 0; i < count; i++) offsets[i] = first + i
   return offsets
 }
+
+/** Records of a batch: what is decoded together stays in the processor's caches until it is folded. */
+const batchRecords = 8_192
 
 const allDecoded = (group: ColumnReader.RowGroup): boolean => {
   const statistics = group.statistics["__kind"]
@@ -115,59 +121,89 @@ const toRecords = (
 
 const bytesColumns = ["__key", "__value", "__headers", "__timestamp"]
 
+/** A row group that is read, and how to make batches of it. */
+interface Group {
+  readonly codec: Codec
+  readonly options: ReadOptions
+  readonly file: string
+  /** Whether the file was decoded by the codec's schema; if not, its bytes are decoded again. */
+  readonly current: boolean
+  /** The first offset, where they are contiguous. */
+  readonly first: number | undefined
+  readonly rows: ColumnReader.Slices
+  /** The columns of the records' bytes, read when they are asked for. */
+  readonly bytes: Effect.Effect<ColumnReader.Slices, ParquetError>
+}
+
+/** The records of rows `[from, until)` of a row group, as a batch that covers their own offsets. */
+const toBatch = Effect.fnUntraced(function* (
+  group: Group,
+  from: number,
+  until: number
+): Effect.fn.Return<ColumnBatch, ArchiveError | ParquetError | CodecError> {
+  const { codec, current, file, first, options } = group
+  const { partition, topic } = options
+  const count = until - from
+  const { columns } = group.rows(from, until)
+  const offsets = first === undefined ? (columns["__offset"] as Float64Array) : contiguous(first + from, count)
+  if (!current) {
+    const all = Array.from({ length: count }, (_, i) => i)
+    return yield* codec.decode(toRecords(options, columns, offsets, all), options.columns)
+  }
+  const frame = { topic, partition, base: offsets[0]!, next: offsets[count - 1]! + 1, count, offsets, columns }
+  if (columns["__kind"] === undefined) return { ...frame, kinds: undefined, poison: new Map() }
+  const kinds = Uint8Array.from(columns["__kind"] as ReadonlyArray<string>, (k) =>
+    ArchiveSchema.kinds.indexOf(k as "raw")
+  )
+  const raw = Array.from(kinds.keys()).filter((i) => kinds[i] === Kind.poison)
+  const poison = new Map<number, Poison>()
+  if (raw.length > 0) {
+    const bytes = (yield* group.bytes)(from, until)
+    const again = yield* codec.decode(toRecords(options, bytes.columns, offsets, raw), [])
+    for (const [j, i] of raw.entries()) {
+      const reason = again.poison.get(j)
+      if (reason === undefined)
+        return yield* invalid(
+          topic,
+          `the record at partition ${partition} offset ${offsets[i]} in ${file} is kept as raw, but its value is valid`
+        )
+      poison.set(i, reason)
+    }
+  }
+  return { ...frame, kinds, poison }
+})
+
+/** A row group in batches. */
+const readRowGroup = (codec: Codec, options: ReadOptions, file: ColumnReader.ParquetFile, index: number) =>
+  Stream.unwrap(
+    Effect.gen(function* () {
+      const group = file.rowGroups[index]!
+      const current = file.keyValueMetadata[ArchiveSchema.fingerprintKey] === codec.schema.fingerprint
+      const first = contiguousFrom(group)
+      const names = [
+        ...(current ? options.columns : bytesColumns),
+        ...(first === undefined ? ["__offset"] : []),
+        ...(allDecoded(group) ? [] : ["__kind"])
+      ]
+      const rows = yield* ColumnReader.readSlices(file, index, names)
+      const bytes = yield* Effect.cached(ColumnReader.readSlices(file, index, bytesColumns))
+      const starts = Array.from({ length: Math.ceil(group.rowCount / batchRecords) }, (_, i) => i * batchRecords)
+      return Stream.fromIterable(starts).pipe(
+        Stream.mapEffect((from) =>
+          toBatch(
+            { codec, options, file: file.name, current, first, rows, bytes },
+            from,
+            Math.min(group.rowCount, from + batchRecords)
+          )
+        )
+      )
+    })
+  )
+
 const make = (location: string): Effect.Effect<Service, never, ObjectStore> =>
   Effect.gen(function* () {
     const context = yield* Effect.context<ObjectStore>()
     const store = yield* ObjectStore
-
-    /** One row group as a batch that covers its own offsets. */
-    const readRowGroup = (codec: Codec, options: ReadOptions, file: ColumnReader.ParquetFile, index: number) =>
-      Effect.gen(function* () {
-        const { partition, topic } = options
-        const group = file.rowGroups[index]!
-        const count = group.rowCount
-        const current = file.keyValueMetadata[ArchiveSchema.fingerprintKey] === codec.schema.fingerprint
-        const known = offsetsOf(group)
-        const names = [
-          ...(current ? options.columns : bytesColumns),
-          ...(known === undefined ? ["__offset"] : []),
-          ...(allDecoded(group) ? [] : ["__kind"])
-        ]
-        const { columns } = yield* ColumnReader.readRowGroup(file, index, names)
-        const offsets = known ?? (columns["__offset"] as Float64Array)
-        const frame = { topic, partition, base: offsets[0]!, next: offsets[count - 1]! + 1, count, offsets }
-        if (!current) {
-          // Archived under another schema: decoded again from the bytes.
-          const all = toRecords(
-            options,
-            columns,
-            offsets,
-            Array.from({ length: count }, (_, i) => i)
-          )
-          return yield* codec.decode(all, options.columns)
-        }
-        if (columns["__kind"] === undefined)
-          return { ...frame, columns, kinds: undefined, poison: new Map() } satisfies ColumnBatch
-        const kinds = Uint8Array.from(columns["__kind"] as ReadonlyArray<string>, (k) =>
-          ArchiveSchema.kinds.indexOf(k as "raw")
-        )
-        const raw = Array.from(kinds.keys()).filter((i) => kinds[i] === Kind.poison)
-        const poison = new Map<number, Poison>()
-        if (raw.length > 0) {
-          const bytes = yield* ColumnReader.readRowGroup(file, index, bytesColumns)
-          const again = yield* codec.decode(toRecords(options, bytes.columns, offsets, raw), [])
-          for (const [j, i] of raw.entries()) {
-            const reason = again.poison.get(j)
-            if (reason === undefined)
-              return yield* invalid(
-                topic,
-                `the record at partition ${partition} offset ${offsets[i]} in ${file.name} is kept as raw, but its value is valid`
-              )
-            poison.set(i, reason)
-          }
-        }
-        return { ...frame, columns, kinds, poison } satisfies ColumnBatch
-      }).pipe(Effect.mapError((e) => (e._tag === "ArchiveError" ? e : failed(options.topic)(e))))
 
     const readFile = (codec: Codec, options: ReadOptions, file: DataFile): Stream.Stream<ColumnBatch, ArchiveError> =>
       Stream.unwrap(
@@ -183,7 +219,10 @@ const make = (location: string): Effect.Effect<Service, never, ObjectStore> =>
               typeof min === "number" && typeof max === "number" && (max < options.from || min >= options.until)
             return outside ? [] : [i]
           })
-          return Stream.fromIterable(wanted).pipe(Stream.mapEffect((i) => readRowGroup(codec, options, parquet, i)))
+          return Stream.fromIterable(wanted).pipe(
+            Stream.flatMap((i) => readRowGroup(codec, options, parquet, i)),
+            Stream.mapError((e) => (e._tag === "ArchiveError" ? e : failed(options.topic)(e)))
+          )
         })
       )
 
@@ -232,7 +271,7 @@ const slice = (batch: ColumnBatch, base: number, until: number): ColumnBatch => 
   return {
     ...batch,
     base,
-    next: end === batch.count ? batch.next : until,
+    next: end === batch.count ? Math.max(base, batch.next) : until,
     count: end - first,
     offsets: batch.offsets.subarray(first, end),
     columns,
@@ -243,7 +282,7 @@ const slice = (batch: ColumnBatch, base: number, until: number): ColumnBatch => 
 
 /** Makes batches chain from `from` and cover exactly up to `until`: offsets between files hold no records. */
 const chain =
-  ({ from, until }: ReadOptions) =>
+  ({ from, partition, topic, until }: ReadOptions) =>
   <E>(batches: Stream.Stream<ColumnBatch, E>): Stream.Stream<ColumnBatch, E> =>
     Stream.mapAccum(
       batches,
@@ -253,13 +292,13 @@ const chain =
         return [own.next, [own]] as const
       },
       {
-        onHalt: (at) => (at < until ? [empty(at, until)] : [])
+        onHalt: (at) => (at < until ? [empty(topic, partition, at, until)] : [])
       }
     )
 
-const empty = (base: number, next: number): ColumnBatch => ({
-  topic: "",
-  partition: 0,
+const empty = (topic: string, partition: number, base: number, next: number): ColumnBatch => ({
+  topic,
+  partition,
   base,
   next,
   count: 0,

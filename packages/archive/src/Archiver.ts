@@ -9,21 +9,26 @@
  *
  * | the process dies | on storage | the restart |
  * | --- | --- | --- |
- * | while a file is written | nothing, or an upload that never appears | reads the same records again |
+ * | while a file is written | an upload that never appears, and the round's files before it | reads the same records again; the files are orphans |
  * | after files, before the commit | files that no snapshot names | writes the same records to new files; the old ones are orphans |
  * | within the commit | `@headrace/iceberg`'s COMMIT.md: committed or not, never half | finds the vector moved, or not |
  * | after the commit | the commit | goes on behind it |
+ *
+ * A round that fails without dying deletes its files, unless it is unknown whether they were committed.
  */
 import type { Column } from "@headrace/core/Batch"
-import type { Codec } from "@headrace/core/Codec"
-import { EventLog, type TopicDescription } from "@headrace/core/EventLog"
+import type { Codec, CodecError } from "@headrace/core/Codec"
+import { EventLog, type EventLogError, type TopicDescription } from "@headrace/core/EventLog"
 import * as Commit from "@headrace/iceberg/Commit"
 import * as FileCatalog from "@headrace/iceberg/FileCatalog"
+import type { IcebergError } from "@headrace/iceberg/IcebergError"
 import type { NewFile } from "@headrace/iceberg/NewFile"
 import * as PartitionSpec from "@headrace/iceberg/PartitionSpec"
 import * as Table from "@headrace/iceberg/Table"
 import * as ColumnWriter from "@headrace/parquet/ColumnWriter"
+import type { ParquetError } from "@headrace/parquet/ParquetError"
 import { ObjectStore } from "@headrace/s3/ObjectStore"
+import type { ObjectStoreError } from "@headrace/s3/ObjectStoreError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
@@ -33,14 +38,15 @@ import * as ArchiveSchema from "./ArchiveSchema.ts"
 import * as Coverage from "./Coverage.ts"
 import { Gap, type Range } from "./HandOver.ts"
 
+/** What to archive, and in what pieces. */
 export interface Options {
   readonly topic: string
   readonly codec: Codec
   /** Archive only below these offsets, by partition; by default up to the log's end as it is now. */
   readonly until?: ReadonlyMap<number, number>
-  /** Records of a file at most. Default 1,000,000. */
+  /** Records of a file at most (a file holds the records of so many offsets). Default 1,000,000. */
   readonly fileRows?: number
-  /** Records of a row group. Default 65,536. */
+  /** A row group is closed when it has so many records. Default 65,536. */
   readonly rowGroupRows?: number
   readonly onProgress?: (records: number) => Effect.Effect<void>
 }
@@ -58,6 +64,14 @@ export interface Report {
 const failed = (topic: string) => (cause: { readonly message: string }) =>
   new ArchiveError({ reason: new ArchiveFailed({ topic, detail: cause.message, cause }) })
 
+const recreated = (topic: string, archived: string, now: string) =>
+  new ArchiveError({
+    reason: new ArchiveInvalid({
+      topic,
+      detail: `it belongs to another creation of the topic (id ${archived}, now ${now}): give the new topic another location`
+    })
+  })
+
 /** The table of the topic and what it covers; made when there is none. */
 const open = (options: Options, log: TopicDescription) =>
   Effect.gen(function* () {
@@ -71,17 +85,16 @@ const open = (options: Options, log: TopicDescription) =>
           location: `${location}/${topic}`,
           fields: ArchiveSchema.fields(codec.schema),
           partitionBy: ArchiveSchema.partitionBy,
-          properties: { [Coverage.property]: Coverage.print({ topic, topicId: log.id, records: 0, ranges }, null) }
+          properties: {
+            [Coverage.property]: Coverage.print({ topic, topicId: log.id, records: 0, arrived: 0, ranges }, null)
+          }
         })
       }),
       Effect.mapError(failed(topic))
     )
     const invalid = (detail: string) => new ArchiveError({ reason: new ArchiveInvalid({ topic, detail }) })
     const coverage = yield* Effect.mapError(Effect.fromResult(Coverage.read(table.metadata)), invalid)
-    if (coverage.topicId !== log.id)
-      return yield* invalid(
-        `it belongs to another creation of the topic (id ${coverage.topicId}, now ${log.id}): give the new topic another location`
-      )
+    if (coverage.topicId !== log.id) return yield* recreated(topic, coverage.topicId, log.id)
     const known = new Set((yield* Effect.mapError(Table.fields(table), failed(topic))).map((f) => f.name))
     const missing = codec.schema.columns.filter((c) => !known.has(c.name)).map((c) => c.name)
     if (missing.length > 0)
@@ -96,7 +109,10 @@ interface Written {
   readonly file: NewFile | undefined
 }
 
-/** Writes one file with the records of `[from, until)` of a partition, at most `fileRows`; gives what it covers. */
+/** Records that are decoded at a time. */
+const maxRecords = 8_192
+
+/** Writes one file with the records of `[from, until)` of a partition, as far as `fileRows` offsets; gives what it covers. */
 const writeFile = (
   options: Options,
   table: Table.Table,
@@ -110,12 +126,13 @@ const writeFile = (
     const log = yield* EventLog
     const store = yield* ObjectStore
     const fields = yield* Table.fields(table)
-    const id = (yield* Random.nextBetween(0, 2 ** 48)).toString(16).split(".")[0]!.padStart(12, "0")
+    const id = (yield* Random.nextIntBetween(0, 2 ** 48)).toString(16).padStart(12, "0")
     const key = `data/partition-${partition}/${from}-${id}.parquet`
     const upload = yield* store.openWrite(`${table.prefix}/${key}`)
     const chunks: Array<Uint8Array> = []
     const writer = yield* ColumnWriter.make({
       schema: fields,
+      name: key,
       keyValueMetadata: { [ArchiveSchema.fingerprintKey]: codec.schema.fingerprint },
       sink: (chunk) => void chunks.push(chunk)
     })
@@ -136,8 +153,8 @@ const writeFile = (
       yield* writer.writeRowGroup(columns, rows)
       yield* flush
     })
-    yield* log.read({ topic, partition, from, until }).pipe(
-      Stream.takeUntil((batch) => records + batch.count >= fileRows),
+    const bounds = { from, until: Math.min(until, from + fileRows), maxRecords: Math.min(maxRecords, rowGroupRows) }
+    yield* log.read({ topic, partition, ...bounds }).pipe(
       Stream.runForEach((batch) =>
         Effect.gen(function* () {
           const decoded = yield* codec.decode(batch, names)
@@ -161,19 +178,46 @@ const writeFile = (
     return { partition, range, records, file: { key, partition: where, summary } } satisfies Written
   }).pipe(Effect.scoped)
 
-/** Commits a round's files; gives the files up when another archiver has moved a partition of it. */
-const commitRound = (topic: string, table: Table.Table, coverage: Coverage.Coverage, round: ReadonlyArray<Written>) =>
+/** Deletes the files of a round that isn't committed; one that can't be deleted is an orphan. */
+const giveUp = (table: Table.Table, round: ReadonlyArray<Written>) =>
+  Effect.flatMap(ObjectStore, (store) =>
+    Effect.forEach(
+      round.flatMap((w) => w.file ?? []),
+      (file) => Effect.ignore(store.delete(`${table.prefix}/${file.key}`)),
+      { discard: true }
+    )
+  )
+
+/** Why a round that started from `coverage` can't be committed on top of `current`; another archiver moved one of its partitions. */
+const overtaken = (topic: string, coverage: Coverage.Coverage, current: Coverage.Coverage) => {
+  for (const partition of new Set([...coverage.ranges.keys(), ...current.ranges.keys()])) {
+    const [own, found] = [coverage.ranges.get(partition), current.ranges.get(partition)]
+    if (own?.end === found?.end) continue
+    const [expected, at] = [own?.end ?? found!.begin, found?.end ?? own!.begin]
+    return new ArchiveError({ reason: new Superseded({ topic, partition, expected, found: at }) })
+  }
+  return undefined
+}
+
+/** Commits a round's files, on top of nothing but what the round started from. */
+const commitRound = (
+  topic: string,
+  table: Table.Table,
+  coverage: Coverage.Coverage,
+  round: ReadonlyArray<Written>,
+  arrived: number
+) =>
   Effect.gen(function* () {
-    const store = yield* ObjectStore
     const ranges = new Map(coverage.ranges)
     for (const w of round)
       ranges.set(w.partition, { begin: ranges.get(w.partition)?.begin ?? w.range.begin, end: w.range.end })
     const after: Coverage.Coverage = {
       ...coverage,
       ranges,
+      arrived,
       records: coverage.records + round.reduce((n, w) => n + w.records, 0)
     }
-    const files = round.flatMap((w) => (w.file === undefined ? [] : [w.file]))
+    const files = round.flatMap((w) => w.file ?? [])
     const next = yield* Commit.append(table, {
       files,
       summary: Object.fromEntries(
@@ -184,26 +228,31 @@ const commitRound = (topic: string, table: Table.Table, coverage: Coverage.Cover
         const found = Coverage.read(current)
         if (found._tag === "Failure")
           return Effect.fail(new ArchiveError({ reason: new ArchiveInvalid({ topic, detail: found.failure }) }))
-        for (const [partition, range] of coverage.ranges) {
-          const at = found.success.ranges.get(partition)?.end ?? -1
-          if (at !== range.end)
-            return Effect.fail(
-              new ArchiveError({ reason: new Superseded({ topic, partition, expected: range.end, found: at }) })
-            )
-        }
-        return Effect.void
+        const error = overtaken(topic, coverage, found.success)
+        return error === undefined ? Effect.void : Effect.fail(error)
       }
     }).pipe(
       Effect.tapError((error) =>
         // After an unknown outcome the files may be in use.
-        error._tag === "IcebergError" && error.reason._tag === "CommitUnknown"
-          ? Effect.void
-          : Effect.forEach(files, (f) => Effect.ignore(store.delete(`${table.prefix}/${f.key}`)), { discard: true })
+        error._tag === "IcebergError" && error.reason._tag === "CommitUnknown" ? Effect.void : giveUp(table, round)
       ),
       Effect.mapError((error) => (error._tag === "IcebergError" ? failed(topic)(error) : error))
     )
     return { table: next, coverage: after, files }
   })
+
+/** What went wrong in a round. Offsets that the log has removed before they were archived are a gap. */
+const toArchiveError = (
+  topic: string,
+  coverage: Coverage.Coverage,
+  error: EventLogError | CodecError | ParquetError | IcebergError | ObjectStoreError | ArchiveError
+): ArchiveError | Gap => {
+  if (error._tag === "ArchiveError") return error
+  if (error._tag !== "EventLogError" || error.reason._tag !== "OffsetOutOfRange") return failed(topic)(error)
+  const { begin, partition, requested } = error.reason
+  const from = coverage.ranges.get(partition)?.end ?? requested
+  return from < begin ? new Gap({ topic, partition, from, until: begin }) : failed(topic)(error)
+}
 
 /** Archives the topic up to the log's end as of now (or up to `until`). Needs `Archive` only for the table's location. */
 export const run = Effect.fn("Archiver.run")(function* (
@@ -214,7 +263,6 @@ export const run = Effect.fn("Archiver.run")(function* (
   const description = yield* Effect.mapError(log.describe(topic), failed(topic))
   let { coverage, table } = yield* open(options, description)
   let [records, files, bytes, commits] = [0, 0, 0, 0]
-  let arrived = 0
   for (;;) {
     const todo = description.partitions.flatMap((p) => {
       const from = coverage.ranges.get(p.partition)?.end ?? p.begin
@@ -225,12 +273,18 @@ export const run = Effect.fn("Archiver.run")(function* (
     const lost = todo.find((t) => t.begin > t.from)
     if (lost !== undefined)
       return yield* new Gap({ topic, partition: lost.partition, from: lost.from, until: lost.begin })
-    arrived = Math.max(arrived, yield* Clock.currentTimeMillis)
+    const arrived = Math.max(coverage.arrived, yield* Clock.currentTimeMillis)
     const round: Array<Written> = []
-    for (const { from, partition, until } of todo) {
-      round.push(yield* Effect.mapError(writeFile(options, table, partition, from, until, arrived), failed(topic)))
-    }
-    const committed = yield* commitRound(topic, table, coverage, round)
+    yield* Effect.gen(function* () {
+      for (const { from, partition, until } of todo)
+        round.push(yield* writeFile(options, table, partition, from, until, arrived))
+      const now = yield* log.describe(topic)
+      if (now.id !== description.id) return yield* recreated(topic, description.id, now.id)
+    }).pipe(
+      Effect.onError(() => giveUp(table, round)),
+      Effect.mapError((error) => toArchiveError(topic, coverage, error))
+    )
+    const committed = yield* commitRound(topic, table, coverage, round, arrived)
     ;({ coverage, table } = committed)
     commits++
     files += committed.files.length

@@ -9,6 +9,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Range } from "./HandOver.ts"
 
+/** The table property's name. */
 export const property = "headrace.archive"
 
 const Stored = Schema.Struct({
@@ -17,6 +18,7 @@ const Stored = Schema.Struct({
   topicId: Schema.String,
   snapshot: Schema.NullOr(Schema.Int),
   records: Schema.Int,
+  arrived: Schema.Int,
   partitions: Schema.Array(Schema.Struct({ partition: Schema.Int, begin: Schema.Int, end: Schema.Int }))
 })
 
@@ -25,11 +27,14 @@ export interface Coverage {
   readonly topic: string
   readonly topicId: string
   readonly records: number
+  /** The latest `__arrived`, epoch milliseconds; 0 before the first file. Later files never have an earlier one. */
+  readonly arrived: number
   readonly ranges: ReadonlyMap<number, Range>
 }
 
 const format = 1
 
+/** The property's text; `snapshot` is the one that the coverage is committed with, null for a table without one. */
 export const print = (coverage: Coverage, snapshot: number | null): string =>
   JSON.stringify({
     format,
@@ -37,40 +42,57 @@ export const print = (coverage: Coverage, snapshot: number | null): string =>
     topicId: coverage.topicId,
     snapshot,
     records: coverage.records,
+    arrived: coverage.arrived,
     partitions: [...coverage.ranges]
       .toSorted(([a], [b]) => a - b)
       .map(([partition, { begin, end }]) => ({ partition, begin, end }))
   } satisfies typeof Stored.Type)
 
 const parse = Schema.decodeUnknownResult(Schema.fromJsonString(Stored))
+const parseFormat = Schema.decodeUnknownResult(Schema.fromJsonString(Schema.Struct({ format: Schema.Int })))
+
+/** The snapshot before another, or `undefined` where there is none or it isn't known any more. */
+const parentOf = (metadata: Metadata.TableMetadata, id: Metadata.SnapshotId) =>
+  Metadata.snapshot(metadata, id)?.["parent-snapshot-id"] ?? undefined
+
+/** Why the table's current snapshot isn't `snapshot`, or one that only rewrote its files; `undefined` if it is. */
+const moved = (metadata: Metadata.TableMetadata, snapshot: Metadata.SnapshotId | undefined): string | undefined => {
+  const current = Metadata.currentId(metadata)
+  let at = current
+  while (at !== snapshot) {
+    const operation = at === undefined ? undefined : Metadata.snapshot(metadata, at)?.summary["operation"]
+    if (at === undefined || operation !== "replace") break
+    at = parentOf(metadata, at)
+  }
+  if (at === snapshot) return undefined
+  let ancestor = snapshot
+  while (ancestor !== undefined && ancestor !== current) ancestor = parentOf(metadata, ancestor)
+  if (ancestor === current)
+    return `it was rolled back from snapshot ${snapshot} to ${current ?? "none"}, so the offsets that it holds aren't known: set its current snapshot to ${snapshot} again`
+  const operation = at === undefined ? undefined : Metadata.snapshot(metadata, at)?.summary["operation"]
+  return `snapshot ${at} was committed by another writer (${operation ?? "unknown"}), so the offsets that it holds aren't known: roll it back to snapshot ${snapshot ?? "none"}`
+}
 
 /** Reads the coverage of a table, or says why it can't be trusted. */
 export const read = (metadata: Metadata.TableMetadata): Result.Result<Coverage, string> => {
   const text = Metadata.property(metadata, property)
   if (text === undefined) return Result.fail(`the table has no property "${property}": it isn't an archive of Headrace`)
+  const found = parseFormat(text)
+  if (Result.isSuccess(found) && found.success.format > format)
+    return Result.fail(
+      `it was written by a newer version (format ${found.success.format}, this one reads ${format}): upgrade Headrace`
+    )
   const stored = parse(text)
   if (Result.isFailure(stored))
     return Result.fail(`the property "${property}" can't be read: ${stored.failure.message}`)
-  const { partitions, records, snapshot, topic, topicId } = stored.success
-  if (stored.success.format > format)
-    return Result.fail(
-      `it was written by a newer version (format ${stored.success.format}, this one reads ${format}): upgrade Headrace`
-    )
-  let current: Metadata.Snapshot | undefined = Metadata.currentSnapshot(metadata)
-  while (current !== undefined && current["snapshot-id"] !== snapshot) {
-    if (current.summary?.["operation"] !== "replace")
-      return Result.fail(
-        `snapshot ${current["snapshot-id"]} was committed by another writer (${current.summary?.["operation"] ?? "unknown"}), so which offsets the table holds isn't known`
-      )
-    const parent = current["parent-snapshot-id"]
-    current = parent === undefined || parent === null ? undefined : Metadata.snapshot(metadata, parent)
-  }
-  if (current === undefined && snapshot !== null)
-    return Result.fail(`it was rolled back: snapshot ${snapshot}, which its offsets belong to, isn't current`)
+  const { arrived, partitions, records, snapshot, topic, topicId } = stored.success
+  const problem = moved(metadata, snapshot ?? undefined)
+  if (problem !== undefined) return Result.fail(problem)
   return Result.succeed({
     topic,
     topicId,
     records,
+    arrived,
     ranges: new Map(partitions.map(({ partition, begin, end }) => [partition, { begin, end }]))
   })
 }

@@ -47,6 +47,7 @@ export interface Description {
   >
 }
 
+/** A stretch `[from, until)` of a partition, over both tiers. */
 export interface ReadOptions {
   readonly topic: string
   readonly partition: number
@@ -60,12 +61,14 @@ export interface ReadOptions {
   readonly maxRecords?: number
 }
 
+/** Archive and tail as one log. */
 export interface Service {
   readonly describe: (topic: string) => Effect.Effect<Description, OneLogError>
   /** The records of `[from, until)` in batches that chain and together cover exactly that range. */
   readonly read: (codec: Codec, options: ReadOptions) => Stream.Stream<ColumnBatch, OneLogError>
 }
 
+/** The one log as a service; `layer` makes it. */
 export class OneLog extends Context.Service<OneLog, Service>()("@headrace/archive/OneLog") {}
 
 const wrap = (reason: OneLogError["reason"]) => new OneLogError({ reason })

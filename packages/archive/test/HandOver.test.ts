@@ -27,6 +27,11 @@ describe("HandOver.plan", () => {
             return
           }
           assert.deepStrictEqual(missing, [])
+          // As few segments as can be: none is empty, and neighbours come from different tiers.
+          for (const [i, s] of planned.success.entries()) {
+            assert.isAbove(s.until, s.from)
+            assert.notStrictEqual(s.tier, planned.success[i + 1]?.tier)
+          }
           const read = planned.success.flatMap((s) =>
             Array.from({ length: s.until - s.from }, (_, i) => [s.from + i, s.tier] as const)
           )

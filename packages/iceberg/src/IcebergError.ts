@@ -93,6 +93,7 @@ export const Reason = Schema.Union([
   CommitUnknown,
   Store
 ])
+/** Any of the reasons. */
 export type Reason = typeof Reason.Type
 
 /** The one error of this package. */
@@ -105,6 +106,8 @@ export class IcebergError extends Schema.TaggedError<IcebergError>()("IcebergErr
 /** Shorthand for the pure modules, which answer a `Result`. */
 export const unsupported = (file: string, found: string): IcebergError =>
   new IcebergError({ reason: new UnsupportedFormat({ file, found }) })
+/** A file's content can't be right. */
 export const corrupt = (file: string, problem: string): IcebergError =>
   new IcebergError({ reason: new Corrupt({ file, problem }) })
+/** What the caller gave can't be written. */
 export const invalid = (problem: string): IcebergError => new IcebergError({ reason: new InvalidInput({ problem }) })

@@ -13,15 +13,25 @@ export type Predicate =
   | { readonly op: "in"; readonly column: string; readonly values: ReadonlyArray<Value> }
   | { readonly op: "isNull" | "notNull"; readonly column: string }
 
+/** Rows for which all hold; of none, every row. */
 export const and = (...of: ReadonlyArray<Predicate>): Predicate => ({ op: "and", of })
+/** Rows for which one holds; of none, no row. */
 export const or = (...of: ReadonlyArray<Predicate>): Predicate => ({ op: "or", of })
+/** Rows whose value is this one. */
 export const eq = (column: string, value: Value): Predicate => ({ op: "eq", column, value })
+/** Rows whose value is less than this one. */
 export const lt = (column: string, value: Value): Predicate => ({ op: "lt", column, value })
+/** Rows whose value is this one or less. */
 export const lte = (column: string, value: Value): Predicate => ({ op: "lte", column, value })
+/** Rows whose value is greater than this one. */
 export const gt = (column: string, value: Value): Predicate => ({ op: "gt", column, value })
+/** Rows whose value is this one or greater. */
 export const gte = (column: string, value: Value): Predicate => ({ op: "gte", column, value })
+/** Rows whose value is one of these. */
 export const isIn = (column: string, values: ReadonlyArray<Value>): Predicate => ({ op: "in", column, values })
+/** Rows without a value. */
 export const isNull = (column: string): Predicate => ({ op: "isNull", column })
+/** Rows with a value. */
 export const notNull = (column: string): Predicate => ({ op: "notNull", column })
 
 /** What is known of a column in a file. Absent bounds are open; the two flags say what it may hold. */

@@ -227,6 +227,7 @@ for (const [name, driver] of drivers) {
             yield* store.delete(key)
             const missing = yield* Effect.flip(effect)
             assert.deepStrictEqual([missing.reason._tag, missing.message.includes(path)], ["MissingFile", true], kind)
+            assert.include(missing.message, "restore it from a backup")
             for (const content of [
               new Uint8Array(),
               text("garbage"),
@@ -236,6 +237,7 @@ for (const [name, driver] of drivers) {
               yield* store.put(key, content)
               const corrupt = yield* Effect.flip(effect)
               assert.deepStrictEqual([corrupt.reason._tag, corrupt.message.includes(path)], ["Corrupt", true], kind)
+              assert.include(corrupt.message, "restore it from a backup")
             }
             const flipped = bytes.slice()
             flipped[bytes.length - 1]! ^= 255

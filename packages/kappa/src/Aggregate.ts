@@ -23,6 +23,7 @@ type KeyOf<Row, V> = { [K in keyof Row & string]: Row[K] extends V | null | unde
 
 type Numeric<Row> = KeyOf<Row, number> | ((row: Row) => number | null)
 
+/** Of an expression of numbers. */
 export interface ExpressionOptions {
   /** Decimal places of an expression's values. Default 0: whole numbers. */
   readonly scale?: number

@@ -1,7 +1,7 @@
 /**
  * Comparing two versions of a view: a merge of their rows, which both stores give in one order, so that memory stays bounded.
  */
-import type { AggregateSpec, StateValue, VersionSpec, ViewRow } from "@headrace/core/ViewStore"
+import type { AggregateSpec, StateValue, VersionInfo, VersionSpec, ViewRow } from "@headrace/core/ViewStore"
 import { ViewStore } from "@headrace/core/ViewStore"
 import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
@@ -15,6 +15,7 @@ export interface Difference {
   readonly right: ReadonlyArray<StateValue> | undefined
 }
 
+/** What two versions have in common, and what differs. */
 export interface Comparison {
   readonly view: string
   readonly left: number
@@ -80,6 +81,16 @@ const identity = (a: AggregateSpec): string => JSON.stringify(a)
 
 const shapeOf = (spec: VersionSpec): string => JSON.stringify([spec.keys, spec.windowSize ?? null])
 
+const apart = (view: string, detail: string) => wrap(new PositionsDiffer({ view, detail }))
+
+/** Where the two versions stand, as text. */
+const positions = (view: string, left: number, right: number) =>
+  Effect.gen(function* () {
+    const store = yield* ViewStore
+    const print = (v: VersionInfo) => v.positions.map((p) => `${p.partition}:${p.next}`).join(" ")
+    return { left: print(yield* store.version(view, left)), right: print(yield* store.version(view, right)) }
+  })
+
 /** Compares the common columns of two versions that stand at the same offsets. Keeps at most `sample` differences (default 20). */
 export const run = (
   view: string,
@@ -97,15 +108,10 @@ export const run = (
           detail: `version ${left} has keys and window ${shapeOf(l)}, version ${right} has ${shapeOf(r)}`
         })
       )
-    const [li, ri] = [yield* store.version(view, left), yield* store.version(view, right)]
-    const apart = li.positions.filter((p) => ri.positions.find((q) => q.partition === p.partition)?.next !== p.next)
-    if (apart.length > 0 || li.positions.length !== ri.positions.length) {
-      const show = (v: number, positions: typeof li.positions) =>
-        `version ${v} at ${positions.map((p) => `${p.partition}:${p.next}`).join(" ")}`
-      return yield* wrap(
-        new PositionsDiffer({ view, detail: `${show(left, li.positions)}, ${show(right, ri.positions)}` })
-      )
-    }
+    const stand = positions(view, left, right)
+    const before = yield* stand
+    if (before.left !== before.right)
+      return yield* apart(view, `version ${left} at ${before.left}, version ${right} at ${before.right}`)
     const [lc, rc] = [cells(l.aggregates), cells(r.aggregates)]
     const inRight = new Map(r.aggregates.map((a, i) => [identity(a), rc[i]!.from]))
     const inLeft = new Set(l.aggregates.map(identity))
@@ -140,6 +146,9 @@ export const run = (
       note((a ?? b)!, a, b)
     }
     yield* merge(store.rows(view, left), store.rows(view, right), (a, b) => compareKeys(a, b, at), visit)
+    const after = yield* stand
+    if (after.left !== before.left || after.right !== before.right)
+      return yield* apart(view, `they were at ${before.left}, and moved on while they were compared`)
     return {
       view,
       left,

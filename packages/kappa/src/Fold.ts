@@ -31,6 +31,7 @@ export interface Checkpoint {
 /** Commits seldom enough to be cheap, often enough to bound memory to some 100 MB. */
 export const defaultCheckpoint: Checkpoint = { records: 2_000_000, pending: 250_000 }
 
+/** What to fold, for whom, and how far. */
 export interface Options {
   readonly view: Any
   readonly lease: Lease
@@ -78,7 +79,13 @@ export const partition = Effect.fnUntraced(function* (
           try: () => kernel.apply(batch),
           catch: (cause) => {
             if (!(cause instanceof Kernel.ColumnNotSelected)) throw cause
-            return wrap(new DeclarationInvalid({ view: view.name, version: view.version, detail: cause.message }))
+            return wrap(
+              new DeclarationInvalid({
+                view: view.name,
+                version: view.version,
+                detail: `${cause.message}: select it too`
+              })
+            )
           }
         })
         records += batch.count

@@ -22,6 +22,7 @@ import type { Any } from "./View.ts"
 
 export { ColumnNotSelected } from "./internal/Row.ts"
 
+/** A compiled view over one partition. */
 export interface Kernel {
   /** Where the partition stands after the batches applied so far. */
   readonly position: () => Position

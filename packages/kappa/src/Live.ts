@@ -1,14 +1,15 @@
 /**
  * Running views live: each declared version is folded to the end of its topic, again and again, with state and offsets in one transaction.
  */
-import { OneLog } from "@headrace/archive/OneLog"
-import { type Position, ViewStore } from "@headrace/core/ViewStore"
+import type { OneLog } from "@headrace/archive/OneLog"
+import { type Lease, type Position, ViewStore } from "@headrace/core/ViewStore"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fold from "./Fold.ts"
 import * as Version from "./Version.ts"
 import { type ViewError, wrap } from "./ViewError.ts"
 
+/** Which views to run, and how. */
 export interface Options {
   readonly views: ReadonlyArray<Version.Declared>
   /** Names this process to whoever is refused while it holds the versions. */
@@ -22,20 +23,20 @@ export interface Options {
   readonly onCaughtUp?: (view: string, version: number, positions: ReadonlyArray<Position>) => Effect.Effect<void>
 }
 
-/** Folds every partition that has more, several at a time, and gives where all stand. */
-const round = Effect.fnUntraced(function* (held: Version.Held, positions: ReadonlyArray<Position>, options: Options) {
-  const log = yield* OneLog
-  const { name, source, version } = held.view
-  const { partitions } = yield* Effect.mapError(log.describe(source.topic), wrap)
+/** Folds every partition that has more, several at a time, and gives where all stand. New partitions are taken up. */
+const round = Effect.fnUntraced(function* (declared: Version.Declared, lease: Lease, options: Options) {
+  // Checked each time: a topic that was made anew meanwhile is refused, not read on.
+  const { info, topic } = yield* Version.register(declared)
+  const { name, version } = declared.view
   const { checkpoint, maxRecords, onProgress } = options
   return yield* Effect.forEach(
-    positions,
+    info.positions,
     (start) =>
       Fold.partition({
-        view: held.view,
-        lease: held.lease,
+        view: declared.view,
+        lease,
         start,
-        until: partitions[start.partition]?.end ?? start.next,
+        until: topic.partitions[start.partition]?.end ?? start.next,
         prefer: "tail",
         ...(checkpoint === undefined ? {} : { checkpoint }),
         ...(maxRecords === undefined ? {} : { maxRecords }),
@@ -47,16 +48,16 @@ const round = Effect.fnUntraced(function* (held: Version.Held, positions: Readon
 
 const runOne = (declared: Version.Declared, options: Options) =>
   Effect.gen(function* () {
+    const { name, version } = declared.view
+    const { follow, onCaughtUp } = options
     const store = yield* ViewStore
-    const held = yield* Version.hold(declared, options.owner)
-    let positions = yield* round(held, held.positions, options)
-    if (held.info.status === "building") yield* Effect.mapError(store.ready(held.lease), wrap)
-    const caughtUp = options.onCaughtUp
-    if (caughtUp !== undefined) yield* caughtUp(declared.view.name, declared.view.version, positions)
-    while (options.follow !== undefined) {
-      yield* Effect.sleep(options.follow)
-      positions = yield* round(held, positions, options)
-      if (caughtUp !== undefined) yield* caughtUp(declared.view.name, declared.view.version, positions)
+    const { info, lease } = yield* Version.hold(declared, options.owner)
+    for (let first = true; ; first = false) {
+      const positions = yield* round(declared, lease, options)
+      if (first && info.status === "building") yield* Effect.mapError(store.ready(lease), wrap)
+      if (onCaughtUp !== undefined) yield* onCaughtUp(name, version, positions)
+      if (follow === undefined) return
+      yield* Effect.sleep(follow)
     }
   }).pipe(Effect.scoped)
 

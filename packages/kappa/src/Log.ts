@@ -41,6 +41,7 @@ const make = <Row>(fields: Fields<Row>): Source<Row> => ({
   }
 })
 
+/** Of an event time. */
 export interface EventTimeOptions {
   /** How far behind the largest event time of its partition a record may be before it can be late. Default: not at all. */
   readonly outOfOrderness?: Duration.Input

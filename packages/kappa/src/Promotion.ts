@@ -3,6 +3,7 @@ import { type VersionInfo, ViewStore } from "@headrace/core/ViewStore"
 import * as Effect from "effect/Effect"
 import { NothingToRollBack, type ViewError, wrap } from "./ViewError.ts"
 
+/** What readers of a view see now. */
 export interface Promoted {
   readonly view: string
   readonly version: number

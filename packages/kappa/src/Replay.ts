@@ -24,6 +24,7 @@ export type Spawn = (
   onProgress: (records: number) => Effect.Effect<void>
 ) => Effect.Effect<void, ViewError>
 
+/** What to rebuild, and with how many workers. */
 export interface Options {
   readonly declared: Version.Declared
   readonly owner: string

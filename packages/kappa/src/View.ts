@@ -29,6 +29,7 @@ export interface View<in Row = never> {
 /** Any view, whatever its rows: nobody but the kernel feeds it. */
 export type Any = View<never>
 
+/** A view's declaration; `Row` is what its topic's columns give. */
 export interface AggregateOptions<Row> {
   /** A whole number from 1; a changed declaration takes the next one. */
   readonly version: number

@@ -36,10 +36,10 @@ export class NothingToRollBack extends Schema.TaggedError<NothingToRollBack>()("
   view: Schema.String
 }) {
   override get message() {
-    return `view "${this.view}" has no earlier promoted version to roll back to`
+    return `view "${this.view}" has no earlier promoted version to roll back to: promote another one first`
   }
 }
-/** A replay worker ended without a result. */
+/** A replay worker ended without a result. What was committed stands: another replay goes on from there. */
 export class WorkerFailed extends Schema.TaggedError<WorkerFailed>()("WorkerFailed", {
   view: Schema.String,
   detail: Schema.String

@@ -13,6 +13,7 @@ import * as Elements from "./internal/Elements.ts"
 import * as Int64 from "./internal/Int64.ts"
 import { ParquetError, ValueOutOfRange } from "./ParquetError.ts"
 
+/** A new file. */
 export interface Options {
   readonly schema: ReadonlyArray<Field>
   /** Gets the file's bytes in order; each chunk is the callee's own. */
@@ -37,6 +38,7 @@ export interface ColumnSummary {
   readonly max: Value | undefined
 }
 
+/** What is known of a finished file. */
 export interface FileSummary {
   /** In bytes. */
   readonly fileSize: number
@@ -46,6 +48,7 @@ export interface FileSummary {
   readonly columns: ReadonlyArray<ColumnSummary>
 }
 
+/** A file under way. */
 export interface ColumnWriter {
   /** Writes one row group; every column of the schema must be there, `rowCount` long. Nothing is kept of the columns. */
   readonly writeRowGroup: (

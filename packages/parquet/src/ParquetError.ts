@@ -22,6 +22,7 @@ export class Corrupt extends Schema.TaggedError<Corrupt>()("Corrupt", {
     return `"${this.file}" is damaged in column "${this.column}", row group ${this.rowGroup}: ${this.detail}. Restore the file from its source`
   }
 }
+/** The column is of a type, compression or encoding that isn't supported; the others can be read. */
 export class UnsupportedColumn extends Schema.TaggedError<UnsupportedColumn>()("UnsupportedColumn", {
   file: Schema.String,
   column: Schema.String,
@@ -31,13 +32,14 @@ export class UnsupportedColumn extends Schema.TaggedError<UnsupportedColumn>()("
     return `column "${this.column}" of "${this.file}" can't be read: ${this.detail}`
   }
 }
+/** The file has no such column; `known` lists those that it has. */
 export class MissingColumn extends Schema.TaggedError<MissingColumn>()("MissingColumn", {
   file: Schema.String,
   column: Schema.String,
-  columns: Schema.Array(Schema.String)
+  known: Schema.String
 }) {
   override get message() {
-    return `"${this.file}" has no column "${this.column}"; it has ${this.columns.join(", ")}`
+    return `"${this.file}" has no column "${this.column}"; it has ${this.known}`
   }
 }
 /** A value that the column's type can't hold, or that can't be held in memory exactly. */

@@ -19,7 +19,8 @@ export class PermissionDenied extends Schema.TaggedError<PermissionDenied>()("Pe
   cause: Schema.Defect()
 }) {
   override get message(): string {
-    return `no permission to ${this.operation} "${this.key}"; grant this process read and write access to the store`
+    const detail = this.cause instanceof Error ? ` (${this.cause.message})` : ""
+    return `no permission to ${this.operation} "${this.key}"${detail}; grant this process read and write access to it`
   }
 }
 
@@ -103,6 +104,7 @@ export const Reason = Schema.Union([
   Unsupported,
   Io
 ])
+/** Any of the reasons. */
 export type Reason = typeof Reason.Type
 
 /** The one error of the port. */

@@ -79,10 +79,14 @@ export const unitsPerMilli = (element: SchemaElement): number | undefined => {
   return converted === "TIMESTAMP_MILLIS" ? 1 : converted === "TIMESTAMP_MICROS" ? 1_000 : undefined
 }
 
+/** Whether an element holds unsigned integers. */
+export const isUnsigned = ({ converted_type: converted, logical_type: logical }: SchemaElement): boolean =>
+  (logical?.type === "INTEGER" && !logical.isSigned) || converted?.startsWith("UINT_") === true
+
 const leafType = (e: SchemaElement): ColumnType | undefined => {
   const { converted_type: converted, logical_type: logical, type } = e
   const integer = logical?.type === "INTEGER" || /^U?INT_/.test(converted ?? "")
-  const unsigned = (logical?.type === "INTEGER" && !logical.isSigned) || converted?.startsWith("UINT_") === true
+  const unsigned = isUnsigned(e)
   switch (type) {
     case "BOOLEAN":
       return { kind: "boolean" }
@@ -123,7 +127,7 @@ export const toField = (node: SchemaTree): Field | undefined => {
   if (element.converted_type !== "LIST" && element.logical_type?.type !== "LIST") return undefined
   if (inner === undefined || inner.children.length === 0) return undefined
   const fields = inner.children.map(toField)
-  if (fields.some((f) => f === undefined)) return undefined
+  if (fields.some((f) => f === undefined || f.type.kind === "list")) return undefined
   const id = inner.element.field_id
   return {
     ...common,

@@ -2,8 +2,8 @@
  * One log: a topic's records from the archive and then from the tail, per partition, in offset order, each exactly once.
  *
  * **Overlap** (an offset that both hold) is read from one of them. **A gap** (an offset that neither holds) refuses with the exact missing
- * range, before anything is given out. **Identity**: an archive of another creation of the topic is refused. What to read from where is
- * decided by `HandOver.plan`, which is pure; here it is carried out.
+ * range, before anything is given out. **Identity**: an archive of another creation of the topic is refused, and one that holds more than the
+ * log has. What to read from where is decided by `HandOver.plan`, which is pure; here it is carried out.
  */
 import type { ColumnBatch } from "@headrace/core/Batch"
 import type { Codec } from "@headrace/core/Codec"
@@ -30,9 +30,21 @@ export class TopicRecreated extends Schema.TaggedError<TopicRecreated>()("TopicR
   }
 }
 
+/** The log ends before its own archive: it lost records that were archived, or is an older copy of itself. */
+export class LogBehindArchive extends Schema.TaggedError<LogBehindArchive>()("LogBehindArchive", {
+  topic: Schema.String,
+  partition: Schema.Int,
+  archived: Schema.Int,
+  end: Schema.Int
+}) {
+  override get message() {
+    return `topic "${this.topic}" partition ${this.partition} ends at offset ${this.end}, but its archive holds it up to ${this.archived}: the log lost [${this.end}, ${this.archived}), and what is appended now would take their offsets. Restore the log, or append nothing and archive to another location`
+  }
+}
+
 /** The one error of the log over archive and tail. */
 export class OneLogError extends Schema.TaggedError<OneLogError>()("OneLogError", {
-  reason: Schema.Union([HandOver.Gap, TopicRecreated, ArchiveError, EventLogError, CodecError])
+  reason: Schema.Union([HandOver.Gap, TopicRecreated, LogBehindArchive, ArchiveError, EventLogError, CodecError])
 }) {
   override get message() {
     return this.reason.message
@@ -84,12 +96,16 @@ export const make: Effect.Effect<Service, never, EventLog> = Effect.gen(function
       archive === undefined ? undefined : yield* Effect.mapError(archive.holding(topic), wrap)
     if (holding !== undefined && holding.topicId !== tail.id)
       return yield* wrap(new TopicRecreated({ topic, archived: holding.topicId, current: tail.id }))
+    for (const { end, partition } of tail.partitions) {
+      const archived = holding?.ranges.get(partition)?.end ?? 0
+      if (archived > end) return yield* wrap(new LogBehindArchive({ topic, partition, archived, end }))
+    }
     const partitions = tail.partitions.map((p) => {
       const held = holding?.ranges.get(p.partition)
       return {
         partition: p.partition,
         begin: held === undefined ? p.begin : Math.min(held.begin, p.begin),
-        end: held === undefined ? p.end : Math.max(held.end, p.end),
+        end: p.end,
         archive: held,
         tail: { begin: p.begin, end: p.end }
       }

@@ -137,6 +137,27 @@ describe("OneLog", () => {
     }).pipe(Effect.provide(place))
   )
 
+  it.effect("refuses a log that ends before its archive", () =>
+    Effect.gen(function* () {
+      yield* f.topic(20)
+      yield* f.archive({})
+      // As after an older copy of the log was restored.
+      const log = yield* EventLog
+      const restored = EventLog.of({
+        ...log,
+        describe: (topic) =>
+          Effect.map(log.describe(topic), (d) => ({ ...d, partitions: d.partitions.map((p) => ({ ...p, end: 15 })) }))
+      })
+      const one = yield* Effect.provideService(OneLog.make, EventLog, restored)
+      const { reason } = yield* Effect.flip(one.describe("orders"))
+      assert.deepStrictEqual(
+        reason,
+        new OneLog.LogBehindArchive({ topic: "orders", partition: 0, archived: 20, end: 15 })
+      )
+      assert.include(reason.message, "the log lost [15, 20)")
+    }).pipe(Effect.provide(place))
+  )
+
   it.effect("works without an archive", () =>
     Effect.gen(function* () {
       yield* f.topic(9)

@@ -42,14 +42,22 @@ export interface StructLike {
   readonly fields: Schema.Struct.Fields
 }
 
+/** How a check is named in the fingerprint. */
+interface CheckName {
+  readonly id: string
+  readonly payload: unknown
+}
+
+interface Check {
+  readonly annotations?: { readonly representation?: CheckName; readonly identifier?: string } | undefined
+  /** Of a group of checks. */
+  readonly checks?: ReadonlyArray<Check>
+}
+
 interface Node {
   readonly _tag: string
   readonly annotations?: Readonly<Record<string, unknown>> | undefined
-  readonly checks?:
-    | ReadonlyArray<{
-        readonly annotations?: { readonly representation?: { readonly id: string; readonly payload: unknown } }
-      }>
-    | undefined
+  readonly checks?: ReadonlyArray<Check> | undefined
   readonly types?: ReadonlyArray<Node>
   readonly literal?: unknown
   readonly encoding?: unknown
@@ -78,15 +86,28 @@ interface Base {
 const isColumnType = (u: unknown): u is ColumnType => Predicate.hasProperty(u, "kind")
 
 const refuse = (name: string, what: string): never => {
-  throw new TypeError(
-    `field "${name}" can't be a column: ${what}. Use String, Number, Int, Boolean, literals, decimal(scale) or instant, or null of these`
-  )
+  throw new TypeError(`field "${name}" can't be a column: ${what}`)
 }
 
+const usable = "Use String, Number, Int, Boolean, literals, decimal(scale) or instant, or null of these"
+
+/** Names of all checks. A function can't be told from another, so one without a name would let an archive be read under the wrong check. */
+const namesOf = (name: string, checks: ReadonlyArray<Check>): ReadonlyArray<CheckName> =>
+  checks.flatMap(({ annotations, checks: group }) => {
+    if (annotations?.representation !== undefined) return [annotations.representation]
+    if (annotations?.identifier !== undefined) return [{ id: `named/${annotations.identifier}`, payload: null }]
+    return group === undefined
+      ? refuse(
+          name,
+          'one of its checks is a function without a name. Name it: Schema.makeFilter(…, { identifier: "positive, 1" }), and anew when it changes'
+        )
+      : namesOf(name, group)
+  })
+
 const baseOf = (name: string, node: Node): Base => {
-  if (node.encoding !== undefined) refuse(name, "it has a transformation")
+  if (node.encoding !== undefined) refuse(name, `it has a transformation. ${usable}`)
   const declared = node.annotations?.[annotation]
-  const checks = (node.checks ?? []).map((c) => c.annotations?.representation ?? { id: "custom", payload: null })
+  const checks = namesOf(name, node.checks ?? [])
   // JSON has no other numbers, so this check says nothing more than the type.
   const plain = new Set(["effect/schema/isInt", "effect/schema/isFinite"])
   const isInt = checks.some((c) => c.id === "effect/schema/isInt")
@@ -113,15 +134,15 @@ const baseOf = (name: string, node: Node): Base => {
             ? "boolean"
             : Number.isSafeInteger(node.literal)
               ? "integer"
-              : refuse(name, "its literal is neither text, boolean nor integer")
+              : refuse(name, `its literal is neither text, boolean nor integer. ${usable}`)
       return { type: { kind }, nullable: false, checked: true, print: JSON.stringify([kind, node.literal]) }
     }
     case "Union": {
       const members = node.types ?? []
       const parts = members.filter((m) => m._tag !== "Null" && m._tag !== "Undefined").map((m) => baseOf(name, m))
-      const first = parts[0] ?? refuse(name, "it is never anything but null")
+      const first = parts[0] ?? refuse(name, `it is never anything but null. ${usable}`)
       if (parts.some((p) => JSON.stringify(p.type) !== JSON.stringify(first.type)))
-        refuse(name, "it is a union of several types")
+        refuse(name, `it is a union of several types. ${usable}`)
       return {
         type: first.type,
         nullable: parts.length < members.length,
@@ -130,7 +151,7 @@ const baseOf = (name: string, node: Node): Base => {
       }
     }
     default:
-      return refuse(name, `its schema is ${node._tag}`)
+      return refuse(name, `its schema is ${node._tag}. ${usable}`)
   }
 }
 

@@ -55,6 +55,12 @@ export interface Counts {
   readonly deadLettered: number
 }
 
+/** The first offset of a partition that a version folds. */
+export interface Start {
+  readonly partition: number
+  readonly offset: number
+}
+
 /** How far a version is in one partition. */
 export interface Position {
   readonly partition: number
@@ -133,6 +139,8 @@ export interface VersionInfo {
   readonly source: string
   readonly topic: string
   readonly topicId: string
+  /** Where its history began, by partition: the first offset that log or archive held when it was registered. */
+  readonly starts: ReadonlyArray<Start>
   readonly positions: ReadonlyArray<Position>
 }
 
@@ -242,7 +250,7 @@ export interface Service {
     spec: VersionSpec,
     topic: {
       readonly id: string
-      readonly starts: ReadonlyArray<{ readonly partition: number; readonly offset: number }>
+      readonly starts: ReadonlyArray<Start>
     }
   ) => Effect.Effect<VersionInfo, ViewStoreError>
   /** Takes the version's lock for the scope and issues a new epoch; `owner` is shown to whoever is refused meanwhile. */

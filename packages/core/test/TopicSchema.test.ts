@@ -62,6 +62,7 @@ describe("TopicSchema", () => {
       ["big", { big: Schema.BigInt }, /its schema is/],
       ["changed", { changed: Schema.FiniteFromString }, /a transformation/],
       ["half", { half: Schema.Literal(0.5) }, /neither text, boolean nor integer/],
+      ["even", { even: Schema.Int.check(Schema.makeFilter((n) => n % 2 === 0)) }, /a function without a name/],
       ["__mine", { __mine: Schema.String }, /begin with __/],
       ["constructor", { constructor: Schema.String }, /every JavaScript object/]
     ]
@@ -78,6 +79,7 @@ describe("TopicSchema", () => {
   it("has a fingerprint of names, types, nulls and checks, and of nothing else", () => {
     const print = (fields: Schema.Struct.Fields) => TopicSchema.make({ fields }).fingerprint
     const base = { id: Schema.String, n: Schema.Int }
+    const even = (identifier: string) => Schema.Int.check(Schema.makeFilter((n) => n % 2 === 0, { identifier }))
     assert.strictEqual(print(base), print({ id: Schema.String.annotate({ description: "an id" }), n: Schema.Int }))
     const changed: ReadonlyArray<Schema.Struct.Fields> = [
       base,
@@ -91,7 +93,9 @@ describe("TopicSchema", () => {
       { id: Schema.Literal("a"), n: Schema.Int },
       { id: Schema.Literals(["a", "b"]), n: Schema.Int },
       { id: Schema.String.check(Schema.isMaxLength(3)), n: Schema.Int },
-      { id: Schema.String.check(Schema.isMaxLength(4)), n: Schema.Int }
+      { id: Schema.String.check(Schema.isMaxLength(4)), n: Schema.Int },
+      { id: Schema.String, n: even("even, 1") },
+      { id: Schema.String, n: even("even, 2") }
     ]
     assert.strictEqual(new Set(changed.map(print)).size, changed.length)
   })

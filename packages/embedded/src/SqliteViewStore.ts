@@ -53,6 +53,7 @@ interface VersionRow {
 
 interface PositionRow {
   readonly partition: number
+  readonly start: number
   readonly epoch: number
   readonly next: number
   readonly max_event_time: number | null
@@ -119,7 +120,7 @@ const service = (db: DatabaseSync, options: Options, point: (point: Point) => vo
     "SELECT version FROM headrace_promotions WHERE view = ? ORDER BY sequence DESC LIMIT 1"
   )
   const insertPosition = db.prepare(
-    "INSERT OR IGNORE INTO headrace_positions VALUES (?, ?, ?, ?, ?, NULL, 0, 0, 0, 0, 0)"
+    "INSERT OR IGNORE INTO headrace_positions VALUES (?, ?, ?, ?, ?, ?, NULL, 0, 0, 0, 0, 0)"
   )
 
   const attempt = <A>(work: () => A) => Refusal.attempt(path, work)
@@ -133,9 +134,7 @@ const service = (db: DatabaseSync, options: Options, point: (point: Point) => vo
     (selectPromoted.get(view) as { readonly version: number } | undefined)?.version
   const infoOf = (row: VersionRow): VersionInfo => {
     const { declaration, source, topic } = specOf(row)
-    const positions = (selectPositions.all(row.view, row.version) as unknown as ReadonlyArray<PositionRow>).map(
-      toPosition
-    )
+    const partitions = selectPositions.all(row.view, row.version) as unknown as ReadonlyArray<PositionRow>
     return {
       view: row.view,
       version: row.version,
@@ -145,7 +144,8 @@ const service = (db: DatabaseSync, options: Options, point: (point: Point) => vo
       source,
       topic,
       topicId: row.topic_id,
-      positions
+      starts: partitions.map(({ partition, start }) => ({ partition, offset: start })),
+      positions: partitions.map(toPosition)
     }
   }
 
@@ -183,7 +183,8 @@ const service = (db: DatabaseSync, options: Options, point: (point: Point) => vo
         if (difference !== undefined) refuse(new VersionExists({ view, version, difference }))
       }
       const { epoch } = find(view, version)
-      for (const { offset, partition } of topic.starts) insertPosition.run(view, version, partition, epoch, offset)
+      for (const { offset, partition } of topic.starts)
+        insertPosition.run(view, version, partition, epoch, offset, offset)
       return infoOf(find(view, version))
     })
 

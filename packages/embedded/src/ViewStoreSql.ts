@@ -18,7 +18,7 @@ export const layout: Layout = {
   CREATE TABLE headrace_versions (view TEXT NOT NULL, version INTEGER NOT NULL, status TEXT NOT NULL, epoch INTEGER NOT NULL,
     owner TEXT NOT NULL, topic_id TEXT NOT NULL, spec TEXT NOT NULL, PRIMARY KEY (view, version)) WITHOUT ROWID;
   CREATE TABLE headrace_positions (view TEXT NOT NULL, version INTEGER NOT NULL, partition INTEGER NOT NULL, epoch INTEGER NOT NULL,
-    next INTEGER NOT NULL, max_event_time INTEGER, read INTEGER NOT NULL, applied INTEGER NOT NULL, filtered INTEGER NOT NULL,
+    start INTEGER NOT NULL, next INTEGER NOT NULL, max_event_time INTEGER, read INTEGER NOT NULL, applied INTEGER NOT NULL, filtered INTEGER NOT NULL,
     late INTEGER NOT NULL, dead_lettered INTEGER NOT NULL, PRIMARY KEY (view, version, partition)) WITHOUT ROWID;
   CREATE TABLE headrace_promotions (sequence INTEGER PRIMARY KEY, view TEXT NOT NULL, version INTEGER NOT NULL);
 `

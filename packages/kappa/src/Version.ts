@@ -1,5 +1,6 @@
 /** A version in the store: made known, its lock taken, its positions read. */
-import { OneLog, type Description } from "@headrace/archive/OneLog"
+import { Gap } from "@headrace/archive/HandOver"
+import { type Description, OneLog, OneLogError } from "@headrace/archive/OneLog"
 import { type Lease, type Position, type VersionInfo, ViewStore } from "@headrace/core/ViewStore"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -21,14 +22,43 @@ export interface Held {
   readonly positions: ReadonlyArray<Position>
 }
 
-/** Registers the version (its partitions begin where the log or the archive begins) without taking its lock. */
+/**
+ * What a version that begins at `starts` would lack of the history that another version of its view was built from. Log and archive may
+ * begin later than they did then; the two would differ by records that nobody can see any more.
+ */
+const lost = (
+  starts: VersionInfo["starts"],
+  others: ReadonlyArray<VersionInfo>
+): { readonly partition: number; readonly from: number; readonly until: number } | undefined => {
+  for (const { offset, partition } of starts) {
+    const began = others.flatMap((v) => v.starts.filter((s) => s.partition === partition).map((s) => s.offset))
+    const from = Math.min(...began)
+    if (from < offset) return { partition, from, until: offset }
+  }
+  return undefined
+}
+
+/**
+ * Registers the version (its partitions begin where the log or the archive begins) without taking its lock. Fails with a gap when an older
+ * version of the view began earlier than the history does now.
+ */
 export const register = Effect.fnUntraced(function* (
   declared: Declared
 ): Effect.fn.Return<{ readonly info: VersionInfo; readonly topic: Description }, ViewError, OneLog | ViewStore> {
   const log = yield* OneLog
   const store = yield* ViewStore
   const topic = yield* Effect.mapError(log.describe(declared.view.source.topic), wrap)
+  const { name, version } = declared.view
   const starts = topic.partitions.map((p) => ({ partition: p.partition, offset: p.begin }))
+  const versions = yield* Effect.mapError(store.versions, wrap)
+  const same = versions.filter((v) => v.view === name && v.topicId === topic.topicId)
+  const known = same.find((v) => v.version === version)?.starts ?? []
+  const gap = lost(
+    starts.filter((s) => !known.some((k) => k.partition === s.partition)),
+    same
+  )
+  if (gap !== undefined)
+    return yield* wrap(new OneLogError({ reason: new Gap({ topic: declared.view.source.topic, ...gap }) }))
   const info = yield* Effect.mapError(
     store.register(View.spec(declared.view, declared.source), { id: topic.topicId, starts }),
     wrap

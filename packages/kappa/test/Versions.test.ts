@@ -14,6 +14,34 @@ const message = <A, E extends { readonly message: string }, R>(effect: Effect.Ef
   Effect.map(Effect.flip(effect), (error) => error.message)
 
 describe("Version", () => {
+  it.effect("never begins later than another version of its view did", () =>
+    Effect.gen(function* () {
+      yield* f.createTopic(2)
+      yield* f.append(0, f.some(0, 20))
+      const log = yield* EventLog
+      yield* log.deleteBefore("orders", 0, 3)
+      yield* live(f.sales(1))
+      const { info } = yield* Version.register(f.declared(f.sales(2)))
+      assert.deepStrictEqual(info.starts, [
+        { partition: 0, offset: 3 },
+        { partition: 1, offset: 0 }
+      ])
+      yield* log.deleteBefore("orders", 0, 8)
+      const refused = yield* message(Replay.run({ declared: f.declared(f.sales(3)), owner }))
+      assert.match(refused, /^offsets \[3, 8\) of topic "orders" partition 0 are neither in the archive nor in the log/)
+      // Nothing was made of it, and what has begun goes on.
+      const store = yield* ViewStore
+      assert.deepStrictEqual(
+        (yield* store.versions).map((v) => v.version),
+        [1, 2]
+      )
+      yield* live(f.sales(1))
+      // Another view begins where the history begins now.
+      const other = View.aggregate("others", f.orders, { version: 1, by: {}, values: { n: Aggregate.count } })
+      assert.deepStrictEqual((yield* Version.register(f.declared(other))).info.starts[0], { partition: 0, offset: 8 })
+    }).pipe(Effect.provide(f.engine))
+  )
+
   it.effect("a declaration that was changed under its version is refused, with what differs", () =>
     Effect.gen(function* () {
       yield* f.createTopic(1)

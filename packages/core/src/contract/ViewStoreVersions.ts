@@ -54,6 +54,11 @@ export const versions = (it: Vitest.MethodsNonLive<ViewStore>): void => {
         positions.map((p) => p.next),
         [9, 3]
       )
+      // Where it began stays as it was, wherever it stands and the log begins now.
+      assert.deepStrictEqual((yield* store.register(same, topic(7, 8))).starts, [
+        { partition: 0, offset: 5 },
+        { partition: 1, offset: 3 }
+      ])
       yield* store.commit(lease, [commitOf(1, 3, 4)])
       const differs = (other: VersionSpec, id = "topic-1") =>
         Effect.map(reasonOf(store.register(other, { ...topic(0), id })), (reason) =>

@@ -61,6 +61,12 @@ const runOne = (declared: Version.Declared, options: Options) =>
     }
   }).pipe(Effect.scoped)
 
-/** Runs the views; ends when all have caught up, or never with `follow`. Interruption leaves each at its last commit. */
+/**
+ * Runs the views; ends when all have caught up, or never with `follow`. Interruption leaves each at its last commit. They are made known in
+ * the order in which they are given: a view's first version in an empty store is promoted at once.
+ */
 export const run = (options: Options): Effect.Effect<void, ViewError, OneLog | ViewStore> =>
-  Effect.forEach(options.views, (declared) => runOne(declared, options), { concurrency: "unbounded", discard: true })
+  Effect.andThen(
+    Effect.forEach(options.views, Version.register, { discard: true }),
+    Effect.forEach(options.views, (declared) => runOne(declared, options), { concurrency: "unbounded", discard: true })
+  )

@@ -67,7 +67,7 @@ export const run = Command.make(
       const store = yield* ViewStore
       const gone = views.length === 0 ? Stored.disappeared(project, yield* store.versions)[0] : undefined
       if (gone !== undefined) return yield* wrap(gone)
-      // One after the other, oldest first: of a view that is new to the store the oldest version is promoted.
+      // Made known here already, so that what is left to fold is known.
       yield* Effect.forEach(declared, Version.register, { discard: true })
       const shown = yield* progress({
         title: "run",

@@ -82,7 +82,8 @@ export const toColumns = (
   arrived: number
 ): Record<string, Column> => {
   const n = batch.count
-  const own: RecordBatch = { ...batch, bytes: batch.bytes.slice() }
+  // A Buffer's slice would be a view.
+  const own: RecordBatch = { ...batch, bytes: new Uint8Array(batch.bytes) }
   const constant = (value: number) => new Float64Array(n).fill(value)
   const columns: Record<string, Column> = {
     __partition: constant(batch.partition),

@@ -12,8 +12,8 @@
  *
  * Declared columns may be null in the table whatever the schema says, since records that don't decode are there too.
  */
-import type { Column, ColumnBatch, RecordBatch } from "@headrace/core/Batch"
-import { Kind, keyOf, valueOf } from "@headrace/core/Batch"
+import type { Column, ColumnBatch, Header, RecordBatch } from "@headrace/core/Batch"
+import { emptyColumn, Kind, keyOf, valueOf } from "@headrace/core/Batch"
 import type { ColumnType, TopicSchema } from "@headrace/core/TopicSchema"
 import type { Field, ColumnType as TableType } from "@headrace/iceberg/Field"
 import type { PartitionBy } from "@headrace/iceberg/PartitionSpec"
@@ -85,16 +85,26 @@ export const toColumns = (
   // A Buffer's slice would be a view.
   const own: RecordBatch = { ...batch, bytes: new Uint8Array(batch.bytes) }
   const constant = (value: number) => new Float64Array(n).fill(value)
+  const keys = emptyColumn<Uint8Array | null>(n)
+  const values = emptyColumn<Uint8Array | null>(n)
+  const headers = emptyColumn<ReadonlyArray<Header> | null>(n).fill(null)
+  const names = emptyColumn<string>(n).fill(kinds[Kind.decoded]!)
+  for (let i = 0; i < n; i++) {
+    keys[i] = keyOf(own, i)
+    values[i] = valueOf(own, i)
+    if (batch.headers !== undefined) headers[i] = batch.headers[i]!
+    if (decoded.kinds !== undefined) names[i] = kinds[decoded.kinds[i]!]!
+  }
   const columns: Record<string, Column> = {
     __partition: constant(batch.partition),
     __offset: decoded.offsets,
     __timestamp: batch.timestamps.slice(),
     __timestamp_type: constant(0),
-    __key: Array.from({ length: n }, (_, i) => keyOf(own, i)),
-    __headers: Array.from({ length: n }, (_, i) => batch.headers?.[i] ?? null),
+    __key: keys,
+    __headers: headers,
     __arrived: constant(arrived),
-    __kind: Array.from({ length: n }, (_, i) => kinds[decoded.kinds?.[i] ?? Kind.decoded]!),
-    __value: Array.from({ length: n }, (_, i) => valueOf(own, i))
+    __kind: names,
+    __value: values
   }
   for (const { name } of schema.columns) columns[name] = withNulls(decoded.columns[name]!, decoded.kinds)
   return columns

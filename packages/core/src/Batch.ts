@@ -68,6 +68,13 @@ export interface ColumnBatch {
   readonly poison: ReadonlyMap<number, Poison>
 }
 
+/** A column to be filled: `Array.from({ length })` takes 20 ns a record, as long as decoding one. */
+export const emptyColumn = <A>(count: number): Array<A> => {
+  const column: Array<A> = []
+  column.length = count
+  return column
+}
+
 const utf8 = new TextEncoder()
 
 /** Grows a {@link ProducerBatch} record by record without an allocation per record. */

@@ -7,7 +7,7 @@
 import { isAscii } from "node:buffer"
 import * as Effect from "effect/Effect"
 import type { Column, ColumnBatch, RecordBatch } from "./Batch.ts"
-import { Kind, keyOf, valueOf } from "./Batch.ts"
+import { emptyColumn, Kind, keyOf, valueOf } from "./Batch.ts"
 import type { Codec } from "./Codec.ts"
 import type { Poison, PoisonCode } from "./DeadLetter.ts"
 import * as Decimal from "./Decimal.ts"
@@ -188,7 +188,7 @@ export const make = (schema: TopicSchema): Codec => {
       !names.includes(c.name)
         ? undefined
         : c.type.kind === "string" || c.type.kind === "boolean" || c.nullable
-          ? Array.from<Parsed>({ length: n }).fill(null)
+          ? emptyColumn<Parsed>(n).fill(null)
           : new Float64Array(n)
     )
     const poison = new Map<number, Poison>()

@@ -8,7 +8,7 @@
  * The kernel is synchronous and touches nothing outside: a view's state is a function of the records and the declaration (rule 2).
  */
 import type { Column, ColumnBatch } from "@headrace/core/Batch"
-import { Kind } from "@headrace/core/Batch"
+import { emptyColumn, Kind } from "@headrace/core/Batch"
 import { type PoisonCode, reasonOf } from "@headrace/core/DeadLetter"
 import * as EventTime from "@headrace/core/EventTime"
 import type { Commit, DeadRow, LateRow, PartialRows, Position } from "@headrace/core/ViewStore"
@@ -188,7 +188,7 @@ export const make = (view: Any, start: Position): Kernel => {
     count: number,
     failed: Map<number, readonly [string, string]>
   ): Column => {
-    const out: Array<unknown> = Array.from({ length: count })
+    const out = emptyColumn<unknown>(count)
     for (let j = 0; j < m; j++) {
       const i = rows[j]!
       row.index = i

@@ -56,7 +56,9 @@ const run = async (folder: string, { mode, rounds, workers }: Options): Promise<
   const build =
     mode === "live"
       ? Live.run({ views: [declared], owner: "benchmark" })
-      : Replay.run({ declared, owner: "benchmark", workers, spawn: Workers.spawn(project) })
+      : Effect.flatMap(Workers.make(project, workers), (spawn) =>
+          Replay.run({ declared, owner: "benchmark", workers, spawn })
+        ).pipe(Effect.scoped)
   const seconds: Array<number> = []
   for (let i = 0; i < rounds; i++) {
     for (const suffix of ["", "-wal", "-shm"])

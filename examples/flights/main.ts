@@ -45,7 +45,9 @@ const job = Effect.gen(function* () {
       Live.run({ views: [one], owner, onProgress: (_, __, n) => add(n) })
     )
     const replay = yield* step("replay version 2", records, (onProgress) =>
-      Replay.run({ declared: two, owner, workers, spawn: Workers.spawn(project), onProgress })
+      Effect.flatMap(Workers.make(project, workers), (spawn) =>
+        Replay.run({ declared: two, owner, workers, spawn, onProgress })
+      ).pipe(Effect.scoped)
     )
     const comparison = yield* Compare.run("departures", 1, 2)
     if (!Compare.isEqual(comparison))

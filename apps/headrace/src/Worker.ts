@@ -5,9 +5,8 @@ import { Fold, type Replay } from "@headrace/kappa"
 import { Cause, Effect, Exit } from "effect"
 import * as Project from "./Project.ts"
 
-/** What a worker is started with: plain data. */
+/** What a worker is to do: plain data. It is started with the project's folder, and loads the project at once. */
 export interface Input {
-  readonly folder: string
   readonly view: string
   readonly version: number
   readonly lease: Lease
@@ -24,8 +23,10 @@ export type Message =
 const port = parentPort!
 const say = (message: Message) => port.postMessage(message)
 
-const run = Effect.fnUntraced(function* ({ checkpoint, folder, lease, tasks, version, view }: Input) {
-  const project = yield* Project.load(folder)
+const loading = Effect.runPromiseExit(Project.load(workerData as string))
+
+const run = Effect.fnUntraced(function* ({ checkpoint, lease, tasks, version, view }: Input) {
+  const project = yield* yield* Effect.promise(() => loading)
   const declared = yield* Project.declaredOf(project, view, version)
   const onProgress = (records: number) => Effect.sync(() => say({ type: "progress", records }))
   yield* Effect.forEach(
@@ -44,14 +45,13 @@ const run = Effect.fnUntraced(function* ({ checkpoint, folder, lease, tasks, ver
   ).pipe(Effect.provide(Project.layer(project)))
 })
 
-const exit = await Effect.runPromiseExit(run(workerData as Input))
-say(
-  Exit.isSuccess(exit)
-    ? { type: "done" }
-    : {
-        type: "failed",
-        detail: Cause.prettyErrors(exit.cause)
-          .map((e) => e.message)
-          .join("; ")
-      }
-)
+const detailOf = (cause: Cause.Cause<unknown>): string =>
+  Cause.prettyErrors(cause)
+    .map((e) => e.message)
+    .join("; ")
+
+port.once("message", (input: Input) => {
+  void Effect.runPromiseExit(run(input)).then((exit) =>
+    say(Exit.isSuccess(exit) ? { type: "done" } : { type: "failed", detail: detailOf(exit.cause) })
+  )
+})

@@ -31,7 +31,7 @@ const build = Effect.fnUntraced(function* (project: Project.Project, declared: P
     declared,
     owner: ownerOf("replay"),
     workers,
-    spawn: Workers.spawn(project),
+    spawn: yield* Workers.make(project, workers),
     onStart: (total) =>
       progress({ title: "replay", unit: "records", total }).pipe(
         Effect.map((p) => {
@@ -44,7 +44,7 @@ const build = Effect.fnUntraced(function* (project: Project.Project, declared: P
   })
   const { rate, seconds } = shown === undefined ? { rate: 0, seconds: 0 } : yield* shown.done
   return { positions, records, rate, seconds }
-})
+}, Effect.scoped)
 
 /** Compares with the promoted version; undefined when there is no other. */
 const compare = Effect.fnUntraced(function* (project: Project.Project, declared: Project.Declared, workers: number) {

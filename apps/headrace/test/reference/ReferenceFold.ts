@@ -32,10 +32,10 @@ export type Decoded<Row> =
   /** `code` or `code:field`. */
   | { readonly ok: false; readonly reason: string }
 
-export type Value = string | number | boolean | null
+type Value = string | number | boolean | null
 
 /** An aggregate over one value a row: an integer, a scaled decimal, or a text. Nulls are skipped. */
-export type Aggregate<Row> =
+type Aggregate<Row> =
   | { readonly name: string; readonly kind: "count" }
   | {
       readonly name: string
@@ -61,9 +61,9 @@ export interface Description<Row> {
 }
 
 /** A cell of a result; `bigint` only beyond the safe integers. */
-export type Cell = Value | bigint
+type Cell = Value | bigint
 
-export interface Late {
+interface Late {
   readonly partition: number
   readonly offset: number
   readonly eventTime: number
@@ -71,14 +71,14 @@ export interface Late {
   readonly columns: string
 }
 
-export interface Dead {
+interface Dead {
   readonly partition: number
   readonly offset: number
   readonly reason: string
 }
 
 /** `read = applied + filtered + late + deadLettered`. */
-export interface Counts {
+interface Counts {
   readonly read: number
   readonly applied: number
   readonly filtered: number
@@ -86,7 +86,7 @@ export interface Counts {
   readonly deadLettered: number
 }
 
-export interface Position {
+interface Position {
   readonly partition: number
   /** The offset after the last record's; 0 where there is none. */
   readonly next: number

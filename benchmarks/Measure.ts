@@ -3,7 +3,7 @@
  * archive (`replay WORKERS`) or live from its log (`live`), so many rounds, and prints what it measured as JSON.
  */
 import { execFile } from "node:child_process"
-import { rmSync } from "node:fs"
+import { readFileSync, rmSync } from "node:fs"
 import { promisify } from "node:util"
 import { ViewStore } from "@headrace/core/ViewStore"
 import { Live, Replay } from "@headrace/kappa"
@@ -11,7 +11,7 @@ import { Effect, Stream } from "effect"
 import { Project, Workers } from "headrace"
 
 export interface Measured {
-  /** By round: from opening the log, the archive and the store to the last commit. */
+  /** By round: from opening the log, the archive and the store to the last commit. Threads are kept from round to round. */
   readonly seconds: ReadonlyArray<number>
   /** At its peak, in MB. */
   readonly rss: number
@@ -50,27 +50,33 @@ const cellsOf = (view: string) =>
     return [...counts].map(([name, { applied, late }]) => `${name} ${applied} ${late}`)
   })
 
-const run = async (folder: string, { mode, rounds, workers }: Options): Promise<Measured> => {
-  const project = await Effect.runPromise(Project.load(folder))
-  const declared = project.views[0]!
-  const build =
-    mode === "live"
-      ? Live.run({ views: [declared], owner: "benchmark" })
-      : Effect.flatMap(Workers.make(project, workers), (spawn) =>
-          Replay.run({ declared, owner: "benchmark", workers, spawn })
-        ).pipe(Effect.scoped)
-  const seconds: Array<number> = []
-  for (let i = 0; i < rounds; i++) {
-    for (const suffix of ["", "-wal", "-shm"])
-      rmSync(`${Project.paths(project).store}${suffix}`, { force: true, recursive: true })
-    const started = performance.now()
-    await Effect.runPromise(build.pipe(Effect.provide(Project.layer(project))))
-    seconds.push((performance.now() - started) / 1000)
-  }
-  const rss = process.resourceUsage().maxRSS / 1024
-  const cells = await Effect.runPromise(cellsOf(declared.view.name).pipe(Effect.provide(Project.layer(project))))
-  return { seconds, rss, cells }
+/** The peak of this process's own resident memory, in MB. (`getrusage` counts the peak of the parent before the child was executed.) */
+const peak = (): number => {
+  const kilobytes = /VmHWM:\s+(\d+) kB/.exec(readFileSync("/proc/self/status", "utf8"))?.[1]
+  return Number(kilobytes) / 1024
 }
+
+const run = (folder: string, { mode, rounds, workers }: Options): Promise<Measured> =>
+  Effect.gen(function* () {
+    const project = yield* Project.load(folder)
+    const declared = project.views[0]!
+    const spawn = yield* Workers.make(project, workers)
+    const build =
+      mode === "live"
+        ? Live.run({ views: [declared], owner: "benchmark" })
+        : Replay.run({ declared, owner: "benchmark", workers, spawn })
+    const seconds: Array<number> = []
+    for (let i = 0; i < rounds; i++) {
+      for (const suffix of ["", "-wal", "-shm"])
+        rmSync(`${Project.paths(project).store}${suffix}`, { force: true, recursive: true })
+      const started = performance.now()
+      yield* build.pipe(Effect.provide(Project.layer(project)))
+      seconds.push((performance.now() - started) / 1000)
+    }
+    const rss = peak()
+    const cells = yield* cellsOf(declared.view.name).pipe(Effect.provide(Project.layer(project)))
+    return { seconds, rss, cells }
+  }).pipe(Effect.scoped, Effect.runPromise)
 
 if (import.meta.main) {
   const [folder, mode, workers, rounds] = process.argv.slice(2)

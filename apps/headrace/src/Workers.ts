@@ -19,29 +19,43 @@ const threadOptions = () => ({
   resourceLimits: { maxYoungGenerationSizeMb: 12 }
 })
 
+/** What a thread is doing. */
+interface Job {
+  readonly outcome: Deferred.Deferred<void, string>
+  readonly onProgress: (records: number) => void
+}
+
 interface Thread {
   readonly worker: Worker
-  readonly outcome: Deferred.Deferred<void, string>
-  onProgress: (records: number) => void
+  job: Job | undefined
+  /** Why it can't be given a job any more. */
+  ended: string | undefined
 }
 
 const start = (project: Project): Thread => {
   const worker = new Worker(entry, { workerData: project.folder, ...threadOptions() })
-  const thread: Thread = { worker, outcome: Deferred.makeUnsafe(), onProgress: () => {} }
-  // The first of these counts.
-  const end = (exit: Exit.Exit<void, string>) => Deferred.doneUnsafe(thread.outcome, exit)
+  const thread: Thread = { worker, job: undefined, ended: undefined }
+  const finish = (exit: Exit.Exit<void, string>) => {
+    if (thread.job !== undefined) Deferred.doneUnsafe(thread.job.outcome, exit)
+    thread.job = undefined
+  }
+  const end = (detail: string) => {
+    thread.ended ??= detail
+    finish(Exit.fail(detail))
+  }
   worker.on("message", (message: Message) => {
-    if (message.type === "progress") thread.onProgress(message.records)
-    else end(message.type === "done" ? Exit.void : Exit.fail(message.detail))
+    if (message.type === "progress") thread.job?.onProgress(message.records)
+    else finish(message.type === "done" ? Exit.void : Exit.fail(message.detail))
   })
-  worker.on("error", (error: Error) => end(Exit.fail(error.message)))
-  worker.on("exit", (code) => end(Exit.fail(`it ended with code ${code} before it was done`)))
+  worker.on("error", (error: Error) => end(error.message))
+  worker.on("exit", (code) => end(`it ended with code ${code} before it was done`))
   return thread
 }
 
 /**
- * Starts threads for a replay, which load the project while its version is made known and its lock is taken, and gives what folds each share
- * in one of them. One worker needs no thread. Closing the scope ends the threads; their last commits stand.
+ * Starts threads for replays, which load the project while a version is made known and its lock is taken, and gives what folds each share in
+ * one of them; a thread that is done takes another share. One worker needs no thread. Closing the scope ends the threads; their last commits
+ * stand.
  */
 export const make = (
   project: Project,
@@ -53,17 +67,17 @@ export const make = (
       Effect.sync(() => Array.from({ length: workers > 1 ? workers : 0 }, () => start(project))),
       (all) => Effect.forEach(all, ({ worker }) => Effect.promise(() => worker.terminate()), { discard: true })
     )
-    const idle = [...threads]
     return ({ lease, view }, tasks, onProgress) =>
       Effect.gen(function* () {
-        const failure = (detail: string) => ViewError.wrap(new ViewError.WorkerFailed({ view: view.name, detail }))
-        const thread = idle.pop()
-        if (thread === undefined)
-          return yield* failure(`there are more shares of the partitions than the ${workers} workers`)
         const runFork = Effect.runForkWith(yield* Effect.context<never>())
-        thread.onProgress = (records) => void runFork(onProgress(records))
+        const failure = (detail: string) => ViewError.wrap(new ViewError.WorkerFailed({ view: view.name, detail }))
+        const thread = threads.find((t) => t.job === undefined && t.ended === undefined)
+        if (thread === undefined)
+          return yield* failure(threads.find((t) => t.ended !== undefined)?.ended ?? `all ${workers} workers are busy`)
+        const outcome = Deferred.makeUnsafe<void, string>()
+        thread.job = { outcome, onProgress: (records) => void runFork(onProgress(records)) }
         const input: Input = { view: view.name, version: view.version, lease, tasks, checkpoint: options.checkpoint }
-        yield* Effect.sync(() => thread.worker.postMessage(input))
-        yield* Effect.mapError(Deferred.await(thread.outcome), failure)
+        thread.worker.postMessage(input)
+        yield* Effect.mapError(Deferred.await(outcome), failure)
       })
   })

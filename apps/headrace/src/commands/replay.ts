@@ -23,15 +23,17 @@ import * as Workers from "../Workers.ts"
 const limit = 20
 const catchUps = 3
 
-const build = Effect.fnUntraced(function* (project: Project.Project, declared: Project.Declared, workers: number) {
+/** Worker threads, kept for the catching up. */
+type Pool = Pick<Replay.Options, "workers" | "spawn">
+
+const build = Effect.fnUntraced(function* (declared: Project.Declared, pool: Pool) {
   let shown: Progress.Progress | undefined
   let records = 0
   const start = yield* Effect.context<Effect.Services<ReturnType<typeof progress>>>()
   const positions = yield* Replay.run({
     declared,
     owner: ownerOf("replay"),
-    workers,
-    spawn: yield* Workers.make(project, workers),
+    ...pool,
     onStart: (total) =>
       progress({ title: "replay", unit: "records", total }).pipe(
         Effect.map((p) => {
@@ -47,7 +49,7 @@ const build = Effect.fnUntraced(function* (project: Project.Project, declared: P
 }, Effect.scoped)
 
 /** Compares with the promoted version; undefined when there is no other. */
-const compare = Effect.fnUntraced(function* (project: Project.Project, declared: Project.Declared, workers: number) {
+const compare = Effect.fnUntraced(function* (declared: Project.Declared, pool: Pool) {
   const store = yield* ViewStore
   const { name, version } = declared.view
   for (let i = 1; ; i++) {
@@ -56,7 +58,7 @@ const compare = Effect.fnUntraced(function* (project: Project.Project, declared:
     const own = yield* store.version(name, version)
     const behind = promoted.positions.some((p) => p.next > (own.positions[p.partition]?.next ?? 0))
     if (!behind || i > catchUps) return yield* Comparing.compare(name, promoted.version, version, limit)
-    yield* build(project, declared, workers)
+    yield* build(declared, pool)
   }
 })
 
@@ -96,10 +98,11 @@ export const replay = Command.make(
         partitions.length,
         Option.getOrElse(flags.workers, () => Project.workersOf(project, partitions.length))
       )
-      const built = yield* build(project, declared, workers)
+      const pool: Pool = { workers, spawn: yield* Workers.make(project, workers) }
+      const built = yield* build(declared, pool)
       const comparison =
         flags.compare || flags.promote || flags.requireEqual
-          ? yield* compare(project, declared, workers).pipe(
+          ? yield* compare(declared, pool).pipe(
               Effect.mapError((cause) =>
                 flags.promote ? wrap(new NotPromoted({ view: name, version, detail: cause.message, cause })) : cause
               )
@@ -134,6 +137,6 @@ export const replay = Command.make(
         ].join("\n"),
         code: equal || promote ? Code.ok : Code.different
       })
-    }).pipe(Effect.provide(Project.layer(project)))
+    }).pipe(Effect.scoped, Effect.provide(Project.layer(project)))
   })
 ).pipe(Command.withDescription("Build a version from archive and log beside the one that is read"))

@@ -1,4 +1,5 @@
 /** Projects to measure: golden orders in 4 partitions, in an archive that the archiver wrote, or in the embedded log. */
+import { execFileSync } from "node:child_process"
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Archiver, ArchiveTable } from "@headrace/archive"
@@ -56,4 +57,6 @@ export const prepareArchive = async (folder: string, rows: number): Promise<void
   })
   const log = SqliteLog.layer({ path: join(folder, "log.db") })
   await Effect.runPromise(run.pipe(Effect.provide(Layer.merge(archive, log))))
+  // What the system still has to write would be written while we measure.
+  execFileSync("sync")
 }

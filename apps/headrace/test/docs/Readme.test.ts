@@ -1,4 +1,5 @@
-/** The examples of the documents are programs: each `ts` block type-checks, and runs to its end in a folder of its own. */
+/** The examples of the documents are programs: each `ts` block type-checks, and runs to its end in a folder of its own. One that needs a server
+ * is marked `ts broker` and run by its package's integration suite; a line of code within prose is `ts excerpt`. */
 import { execFile } from "node:child_process"
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join, relative } from "node:path"

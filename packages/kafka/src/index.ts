@@ -1,0 +1,6 @@
+export * from "./Driver.ts"
+export * from "./KafkaError.ts"
+export * as KafkaOptions from "./KafkaOptions.ts"
+export * as KafkaLog from "./KafkaLog.ts"
+export * as KafkaSink from "./KafkaSink.ts"
+export * as KafkaSource from "./KafkaSource.ts"

@@ -1,0 +1,98 @@
+/**
+ * What a source reads next and how much it holds: pure. Each partition has a position, perhaps an end, and the bytes that wait for the
+ * reader; a partition that is full, or at its end, isn't fetched, and nothing is when all together are full.
+ */
+import type { RecordBatch } from "@headrace/core/Batch"
+import type { Position } from "../Driver.ts"
+import { slice } from "./Slice.ts"
+
+export interface Limits {
+  /** Bytes that wait, per partition and in all. One fetch may go beyond by what it decompresses to. */
+  readonly partitionBytes: number
+  readonly totalBytes: number
+}
+
+interface State {
+  position: number
+  readonly until: number
+  waiting: number
+}
+
+/** Less room than this isn't worth a round trip. */
+const smallestFetch = 64 << 10
+
+/** What a batch holds in memory: its bytes, two numbers and two ranges a record. */
+export const sizeOf = (batch: RecordBatch): number => batch.bytes.byteLength + 32 * batch.count
+
+export class SourcePlan {
+  readonly #topic: string
+  readonly #topicId: string
+  readonly #limits: Limits
+  readonly #partitions = new Map<number, State>()
+  #waiting = 0
+  #first = 0
+
+  constructor(topic: string, topicId: string, limits: Limits) {
+    this.#topic = topic
+    this.#topicId = topicId
+    this.#limits = limits
+  }
+
+  /** Adds a partition, to be read from `from` up to `until`. */
+  add(partition: number, from: number, until = Infinity): void {
+    this.#partitions.set(partition, { position: from, until, waiting: 0 })
+  }
+
+  get count(): number {
+    return this.#partitions.size
+  }
+
+  /** Bytes that wait for the reader. */
+  get waiting(): number {
+    return this.#waiting
+  }
+
+  /** Whether every partition is at its end; what waits may still be taken. */
+  get done(): boolean {
+    for (const { position, until } of this.#partitions.values()) if (position < until) return false
+    return true
+  }
+
+  /** What to fetch now, with what there is room for. Partitions take turns at the front: a broker fills its answer in this order. */
+  positions(): ReadonlyArray<Position> {
+    const room = this.#limits.totalBytes - this.#waiting
+    if (room <= 0) return []
+    const open = [...this.#partitions].filter(
+      ([, { position, until, waiting }]) => position < until && waiting < this.#limits.partitionBytes
+    )
+    if (open.length === 0) return []
+    this.#first = (this.#first + 1) % open.length
+    const share = Math.max(Math.floor(room / open.length), smallestFetch)
+    return [...open.slice(this.#first), ...open.slice(0, this.#first)].map(([partition, { position, waiting }]) => ({
+      topic: this.#topic,
+      topicId: this.#topicId,
+      partition,
+      offset: position,
+      maxBytes: Math.max(Math.min(share, this.#limits.partitionBytes - waiting), smallestFetch)
+    }))
+  }
+
+  /** Notes what a fetch gave; the batch to hand on, cut at the partition's end, or nothing when it covers nothing new. */
+  fetched(batch: RecordBatch): RecordBatch | undefined {
+    const state = this.#partitions.get(batch.partition)
+    if (state === undefined || batch.base !== state.position || batch.next <= batch.base) return undefined
+    const own = slice(batch, batch.base, state.until, batch.count + 1)
+    state.position = own.next
+    const size = sizeOf(own)
+    state.waiting += size
+    this.#waiting += size
+    return own
+  }
+
+  /** Notes that the reader has taken a batch. */
+  taken(batch: RecordBatch): void {
+    const size = sizeOf(batch)
+    this.#partitions.get(batch.partition)!.waiting -= size
+    this.#waiting -= size
+  }
+}

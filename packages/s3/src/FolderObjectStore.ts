@@ -92,8 +92,8 @@ export const make = (options: Options): Effect.Effect<Service, ObjectStoreError>
               try {
                 await fs.unlink(pathOf(key))
               } catch (cause) {
-                // A folder is no object; Linux and macOS answer EISDIR and EPERM.
-                if (absent.includes(codeOf(cause))) return
+                // A folder is no object; Linux answers EISDIR, macOS EPERM, and Deno ENOTEMPTY.
+                if ([...absent, "ENOTEMPTY"].includes(codeOf(cause))) return
                 if (codeOf(cause) === "EPERM" && (await fs.stat(pathOf(key))).isDirectory()) return
                 throw cause
               }

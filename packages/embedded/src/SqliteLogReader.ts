@@ -4,7 +4,7 @@
  */
 import { crc32 } from "node:zlib"
 import type { DatabaseSync } from "node:sqlite"
-import type { Header, RecordBatch } from "@headrace/core/Batch"
+import { type Header, type RecordBatch, slice } from "@headrace/core/Batch"
 import {
   type EventLogError,
   NewerFormat,
@@ -26,38 +26,6 @@ const largeRecords = 1_024
 const largeBytes = 1 << 18
 /** Small stretches are put together up to this size. */
 const joinedBytes = 1 << 20
-
-/** The first index at which `offsets` is `offset` or more. */
-const indexOf = (offsets: Float64Array, offset: number): number => {
-  let low = 0
-  let high = offsets.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (offsets[middle]! < offset) low = middle + 1
-    else high = middle
-  }
-  return low
-}
-
-/** The records of a batch at `[from, until)`, at most `maxRecords`; covers up to `until`, or the last of `maxRecords`. A view. */
-const cut = (batch: RecordBatch, from: number, until: number, maxRecords: number): RecordBatch => {
-  const first = indexOf(batch.offsets, from)
-  const end = indexOf(batch.offsets, until)
-  const last = Math.min(end, first + maxRecords)
-  return {
-    topic: batch.topic,
-    partition: batch.partition,
-    base: from,
-    next: last < end ? batch.offsets[last - 1]! + 1 : Math.min(until, batch.next),
-    count: last - first,
-    offsets: batch.offsets.subarray(first, last),
-    timestamps: batch.timestamps.subarray(first, last),
-    keys: batch.keys.subarray(2 * first, 2 * last),
-    values: batch.values.subarray(2 * first, 2 * last),
-    bytes: batch.bytes,
-    headers: batch.headers?.slice(first, last)
-  }
-}
 
 const noHeaders: ReadonlyArray<Header> = []
 
@@ -195,7 +163,7 @@ export const make = (db: DatabaseSync, path: string) => {
 
     /** The next batch from `at`, before `until`; both lie in what the partition held when the reading began. */
     return (at: number, until: number, maxRecords: number): RecordBatch => {
-      const first = cut(holds(at, until), at, until, maxRecords)
+      const first = slice(holds(at, until), at, until, maxRecords)
       let records = first.count
       let bytes = LogFormat.dataSize(first, 0, first.count)
       let next = first.next
@@ -209,7 +177,7 @@ export const make = (db: DatabaseSync, path: string) => {
         if (loaded === undefined || "_tag" in loaded) break
         current = loaded
         const whole = current.next <= until && current.count <= maxRecords - records
-        const part = whole ? current : cut(current, next, until, maxRecords - records)
+        const part = whole ? current : slice(current, next, until, maxRecords - records)
         parts.push(part)
         records += part.count
         bytes += stored.data.length

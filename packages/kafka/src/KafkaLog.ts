@@ -8,7 +8,7 @@
  * Only records of committed transactions are read, and `end` is where they end: another program's open transaction holds it back. Of the
  * topics, Kafka's own are left out. The id is Kafka's topic id. Needs Kafka 3.1 or newer.
  */
-import type { RecordBatch } from "@headrace/core/Batch"
+import { type RecordBatch, slice } from "@headrace/core/Batch"
 import * as Core from "@headrace/core/EventLog"
 import * as LogInput from "@headrace/core/LogInput"
 import * as Config from "effect/Config"
@@ -17,7 +17,6 @@ import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type Compression, type Consumer, KafkaDriver, type TopicInfo } from "./Driver.ts"
-import { slice } from "./internal/Slice.ts"
 import type { KafkaError } from "./KafkaError.ts"
 
 export interface Options {

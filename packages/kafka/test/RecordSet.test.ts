@@ -1,11 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { BatchBuilder, keyOf, type ProducerBatch, valueOf } from "@headrace/core/Batch"
+import { BatchBuilder, keyOf, type ProducerBatch, slice, valueOf } from "@headrace/core/Batch"
 import { Effect, Schema } from "effect"
 import { snappyCompress } from "@platformatic/wasm-utils"
 import type { Compression } from "../src/Driver.ts"
 import * as RecordSet from "../src/internal/RecordSet.ts"
 import * as RecordWriter from "../src/internal/RecordWriter.ts"
-import { slice } from "../src/internal/Slice.ts"
 
 const compressions = ["none", "gzip", "snappy", "lz4", "zstd"] as const satisfies ReadonlyArray<Compression>
 

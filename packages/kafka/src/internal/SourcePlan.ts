@@ -2,9 +2,8 @@
  * What a source reads next and how much it holds: pure. Each partition has a position, perhaps an end, and the bytes that wait for the
  * reader; a partition that is full, or at its end, isn't fetched, and nothing is when all together are full.
  */
-import type { RecordBatch } from "@headrace/core/Batch"
+import { type RecordBatch, slice } from "@headrace/core/Batch"
 import type { Position } from "../Driver.ts"
-import { slice } from "./Slice.ts"
 
 export interface Limits {
   /** Bytes that wait, per partition and in all. One fetch may go beyond by what it decompresses to. */

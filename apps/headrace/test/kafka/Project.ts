@@ -1,0 +1,58 @@
+/** Projects whose log is the test broker, a topic each. */
+import { join } from "node:path"
+import { KafkaDriver, KafkaLog } from "@headrace/kafka"
+import * as KafkaJs from "@headrace/kafka/drivers/KafkaJs"
+import * as Platformatic from "@headrace/kafka/drivers/Platformatic"
+import { Effect, Layer, Random } from "effect"
+import * as H from "../cli/Harness.ts"
+
+export const drivers = {
+  platformatic: Platformatic.layer,
+  kafkajs: KafkaJs.layer
+} as const
+export type DriverName = keyof typeof drivers
+
+/** A topic's name that no other test has. */
+export const newTopic = Effect.map(
+  Random.nextIntBetween(0, Number.MAX_SAFE_INTEGER),
+  (n) => `headrace.${n.toString(36)}`
+)
+
+/** What the test does to the cluster itself. */
+export const cluster = (brokers: ReadonlyArray<string>) =>
+  KafkaLog.layer().pipe(Layer.provideMerge(drivers.platformatic({ brokers })))
+
+export const admin = KafkaDriver.use((driver) => Effect.succeed(driver.admin))
+
+export interface Options {
+  readonly data: string
+  readonly topic: string
+  readonly brokers: ReadonlyArray<string>
+  readonly driver: DriverName
+  /** Entries of the config's `log.kafka`. */
+  readonly more?: string
+  readonly archive?: boolean
+}
+
+const config = (
+  { archive = true, brokers, data, driver, more = "" }: Options,
+  views: ReadonlyArray<string>
+) => `import { defineConfig } from "headrace"
+export default defineConfig({
+  log: { kafka: { brokers: ${JSON.stringify(brokers)}, driver: "${driver}"${more} } },
+  ${archive ? `archive: { path: "${join(data, "archive")}" },` : ""}
+  store: { path: "${join(data, "views.db")}" },
+  views: ${JSON.stringify(views)}
+})
+`
+
+/** A project with these versions of `revenue`. */
+export const revenue = (options: Options, ...versions: ReadonlyArray<number>) =>
+  H.projectFolder({
+    "headrace.config.ts": config(
+      options,
+      versions.map((v) => `revenue${v}.ts`)
+    ),
+    "orders.ts": H.orders(options.topic),
+    ...Object.fromEntries(versions.map((v) => [`revenue${v}.ts`, H.revenue(v)]))
+  })

@@ -5,6 +5,7 @@ import { assert, it } from "@effect/vitest"
 import { EventLog } from "@headrace/core/EventLog"
 import { Effect } from "effect"
 import { withBroker } from "../../../../packages/kafka/test/broker.ts"
+import * as DeadLetters from "../cli/DeadLetters.ts"
 import * as H from "../cli/Harness.ts"
 import * as P from "./Project.ts"
 
@@ -94,11 +95,25 @@ withBroker((brokers) => {
           assert.isAbove(p.ageMillis, p.staleMillis)
         }
         ok(yield* H.cli(two, "archive", "run", "--all"))
-        yield* Effect.gen(function* () {
+        const retain = Effect.gen(function* () {
           const log = yield* EventLog
-          for (const { end, partition } of (yield* log.describe(topic)).partitions)
-            yield* log.deleteBefore(topic, partition, end)
+          const { partitions } = yield* log.describe(topic)
+          for (const { end, partition } of partitions) yield* log.deleteBefore(topic, partition, end)
+          return partitions.map((p) => p.end)
         }).pipe(Effect.provide(P.cluster(brokers)))
+        const ends = yield* retain
+        const without = yield* P.revenue({ ...options, archive: false }, 1)
+        const refused = yield* H.cli(without, "run", "--json")
+        assert.deepStrictEqual([refused.code, refused.json<Failure>().error.tag], [1, "Gap"], refused.err)
+        // The partitions are folded at the same time: whichever is refused first is named.
+        const ranges = behind.versions[0]!.partitions.map(
+          ({ next, partition }) =>
+            `offsets [${next}, ${ends[partition]}) of topic "${topic}" partition ${partition} are`
+        )
+        assert.isTrue(
+          ranges.some((range) => refused.json<Failure>().error.message.startsWith(range)),
+          refused.err
+        )
         ok(yield* H.cli(two, "run"))
         const caughtUp = ok(yield* H.cli(two, "status", "--json")).json<Status>()
         assert.deepStrictEqual(
@@ -110,16 +125,21 @@ withBroker((brokers) => {
         )
         assert.strictEqual(caughtUp.archives[0]!.records, 3_300)
 
-        // Without the archive a version that isn't built is refused what it lacks, and one that is goes on.
+        // Without the archive a version that isn't built is refused what it lacks of the others' history.
         const three = yield* P.revenue({ ...options, archive: false }, 1, 3)
-        const { end, begin } = yield* Effect.flatMap(EventLog, (log) => log.describe(topic)).pipe(
-          Effect.map((t) => t.partitions[0]!),
-          Effect.provide(P.cluster(brokers))
-        )
-        assert.strictEqual(begin, end)
         const gap = yield* H.cli(three, "replay", "revenue", "--json")
         assert.deepStrictEqual([gap.code, gap.json<Failure>().error.tag], [1, "Gap"])
-        assert.include(gap.json<Failure>().error.message, `offsets [0, ${end}) of topic "${topic}" partition 0 are`)
+        assert.include(gap.json<Failure>().error.message, `offsets [0, ${ends[0]}) of topic "${topic}" partition 0 are`)
+      }).pipe(Effect.scoped)
+    )
+
+    it.live(`dead letters are appended to a topic of Kafka by ${driver}`, () =>
+      Effect.gen(function* () {
+        const data = yield* H.dataFolder
+        const topic = yield* P.newTopic
+        const options: P.Options = { data, topic, brokers, driver, archive: false }
+        const folder = yield* P.project(options, { "revenue1.ts": H.revenue(1), "strict.ts": DeadLetters.strict })
+        yield* Effect.provide(DeadLetters.replays(folder, topic), P.cluster(brokers))
       }).pipe(Effect.scoped)
     )
   }

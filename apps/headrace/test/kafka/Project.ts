@@ -46,13 +46,14 @@ export default defineConfig({
 })
 `
 
+/** A project with these view modules, over its topic. */
+export const project = (options: Options, modules: Readonly<Record<string, string>>) =>
+  H.projectFolder({
+    "headrace.config.ts": config(options, Object.keys(modules)),
+    "orders.ts": H.orders(options.topic),
+    ...modules
+  })
+
 /** A project with these versions of `revenue`. */
 export const revenue = (options: Options, ...versions: ReadonlyArray<number>) =>
-  H.projectFolder({
-    "headrace.config.ts": config(
-      options,
-      versions.map((v) => `revenue${v}.ts`)
-    ),
-    "orders.ts": H.orders(options.topic),
-    ...Object.fromEntries(versions.map((v) => [`revenue${v}.ts`, H.revenue(v)]))
-  })
+  project(options, Object.fromEntries(versions.map((v) => [`revenue${v}.ts`, H.revenue(v)])))

@@ -4,45 +4,14 @@ import { join } from "node:path"
 import { assert, it } from "@effect/vitest"
 import { BatchBuilder } from "@headrace/core/Batch"
 import { EventLog } from "@headrace/core/EventLog"
-import { Deferred, Effect, Fiber } from "effect"
+import { Effect, Fiber } from "effect"
 import { withBroker } from "../../../../packages/kafka/test/broker.ts"
-import { run } from "../../src/Cli.ts"
-import { Streams } from "../../src/Output.ts"
 import * as H from "../cli/Harness.ts"
 import * as P from "./Project.ts"
 
 interface Failure {
   readonly error: { readonly tag: string; readonly message: string }
 }
-
-/** A command that runs on in this process: what it says can be waited for. */
-const following = Effect.fnUntraced(function* (folder: string, ...args: ReadonlyArray<string>) {
-  let [out, err] = ["", ""]
-  const waiting: Array<readonly [text: string, said: Deferred.Deferred<void>]> = []
-  const tell = () => {
-    for (const [text, said] of waiting) if (err.includes(text)) Deferred.doneUnsafe(said, Effect.void)
-  }
-  const streams: Streams = {
-    out: (text) => void (out += text),
-    err: (text) => {
-      err += text
-      tell()
-    },
-    terminal: false
-  }
-  const fiber = yield* run([...args, "--project", folder]).pipe(
-    Effect.provideService(Streams, streams),
-    Effect.forkScoped
-  )
-  const said = (text: string) =>
-    Effect.suspend(() => {
-      const waited = Deferred.makeUnsafe<void>()
-      waiting.push([text, waited])
-      tell()
-      return Deferred.await(waited)
-    })
-  return { fiber, said, out: () => out, err: () => err }
-})
 
 const lines = (n: number) => {
   const builder = new BatchBuilder()
@@ -63,7 +32,7 @@ withBroker((brokers) => {
           yield* log.createTopic(topic, { partitions: 1 })
           yield* log.append(topic, 0, lines(30))
           const folder = yield* P.revenue({ data, topic, brokers, driver }, 1)
-          const follow = yield* following(folder, "run", "--follow", "--interval", "100 millis", "--json")
+          const follow = yield* P.following(folder, "run", "--follow", "--interval", "100 millis", "--json")
           yield* follow.said("revenue version 1 has caught up")
           yield* admin.addPartitions(topic, 3)
           yield* log.append(topic, 2, lines(30))

@@ -1,9 +1,12 @@
-/** Projects whose log is the test broker, a topic each. */
+/** Projects whose log is a test broker, a topic each; brokers of a test's own, and commands that run on. */
 import { join } from "node:path"
 import { KafkaDriver, KafkaLog } from "@headrace/kafka"
 import * as KafkaJs from "@headrace/kafka/drivers/KafkaJs"
 import * as Platformatic from "@headrace/kafka/drivers/Platformatic"
-import { Effect, Layer, Random } from "effect"
+import { Deferred, Effect, Layer, Random } from "effect"
+import * as Kafka from "../../../../testcontainers/src/Kafka.ts"
+import { run } from "../../src/Cli.ts"
+import { Streams } from "../../src/Output.ts"
 import * as H from "../cli/Harness.ts"
 
 export const drivers = {
@@ -11,6 +14,17 @@ export const drivers = {
   kafkajs: KafkaJs.layer
 } as const
 export type DriverName = keyof typeof drivers
+
+/** A broker of the test's own, in the first way that this machine has. */
+export const startBroker = (options: Kafka.Options) =>
+  Effect.firstSuccessOf(
+    Kafka.modes.map((mode) =>
+      Effect.andThen(
+        Kafka.check(mode),
+        Effect.suspend(() => Kafka.start(mode, options))
+      )
+    )
+  )
 
 /** A topic's name that no other test has. */
 export const newTopic = Effect.map(
@@ -57,3 +71,32 @@ export const project = (options: Options, modules: Readonly<Record<string, strin
 /** A project with these versions of `revenue`. */
 export const revenue = (options: Options, ...versions: ReadonlyArray<number>) =>
   project(options, Object.fromEntries(versions.map((v) => [`revenue${v}.ts`, H.revenue(v)])))
+
+/** A command that runs on in this process: what it says can be waited for. */
+export const following = Effect.fnUntraced(function* (folder: string, ...args: ReadonlyArray<string>) {
+  let [out, err] = ["", ""]
+  const waiting: Array<readonly [text: string, said: Deferred.Deferred<void>]> = []
+  const tell = () => {
+    for (const [text, said] of waiting) if (err.includes(text)) Deferred.doneUnsafe(said, Effect.void)
+  }
+  const streams: Streams = {
+    out: (text) => void (out += text),
+    err: (text) => {
+      err += text
+      tell()
+    },
+    terminal: false
+  }
+  const fiber = yield* run([...args, "--project", folder]).pipe(
+    Effect.provideService(Streams, streams),
+    Effect.forkScoped
+  )
+  const said = (text: string) =>
+    Effect.suspend(() => {
+      const waited = Deferred.makeUnsafe<void>()
+      waiting.push([text, waited])
+      tell()
+      return Deferred.await(waited)
+    })
+  return { fiber, said, out: () => out, err: () => err }
+})

@@ -2,7 +2,7 @@
 import { assert, it } from "@effect/vitest"
 import { BatchBuilder } from "@headrace/core/Batch"
 import { EventLog } from "@headrace/core/EventLog"
-import { Effect, Fiber } from "effect"
+import { Clock, Effect, Fiber } from "effect"
 import { withBroker } from "../../../../packages/kafka/test/broker.ts"
 import * as H from "../cli/Harness.ts"
 import * as P from "./Project.ts"
@@ -33,10 +33,12 @@ withBroker(() => {
             Effect.gen(function* () {
               for (let round = 0; round < rounds; round++) {
                 const builder = new BatchBuilder()
-                for (const line of H.lines(size, round * size)
+                // Records of now: a broker that restarts forgets the sequence of a producer whose records are older than a day.
+                const now = yield* Clock.currentTimeMillis
+                const lines = H.lines(size, round * size)
                   .trim()
-                  .split("\n"))
-                  builder.add(null, line, 1_700_000_000_000)
+                  .split("\n")
+                for (const line of lines) builder.add(null, line, now)
                 yield* log.append("orders", round % 2, builder.take())
                 yield* Effect.sleep("50 millis")
               }
@@ -47,6 +49,11 @@ withBroker(() => {
           yield* Effect.sleep("1 second")
           yield* broker.start
           yield* Fiber.join(producer)
+          const { partitions } = yield* log.describe("orders")
+          assert.deepStrictEqual(
+            partitions.map((p) => p.end),
+            [(rounds * size) / 2, (rounds * size) / 2]
+          )
           const status = Effect.map(H.cli(folder, "status", "--json"), (o) => o.json<Status>().versions[0]!)
           while ((yield* status).staleMillis > 0) yield* Effect.sleep("100 millis")
           const { counts } = yield* status

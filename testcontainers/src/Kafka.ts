@@ -23,6 +23,8 @@ export const modes: ReadonlyArray<Mode> = ["docker", "process"]
 export interface Options {
   /** Broker properties, over those of `KafkaSettings.ts`. */
   readonly settings?: Readonly<Record<string, string>>
+  /** Whether the settings make clients log in first. Default false. */
+  readonly login?: boolean
 }
 
 export interface Broker {
@@ -64,9 +66,9 @@ export const check = (mode: Mode): Effect.Effect<void, BrokerError> => drivers[m
 
 const patience = 120
 
-const untilReady = (driver: Driver, port: number): Effect.Effect<void, BrokerError> =>
+const untilReady = (driver: Driver, port: number, login: boolean): Effect.Effect<void, BrokerError> =>
   Effect.gen(function* () {
-    while (!(yield* KafkaProbe.answers(port))) {
+    while (!(yield* login ? KafkaProbe.isThere(port) : KafkaProbe.answers(port))) {
       if (!(yield* driver.isUp)) {
         const reason = new Exited({ bootstrap: `127.0.0.1:${port}`, log: yield* driver.log })
         return yield* new BrokerError({ reason })
@@ -90,7 +92,9 @@ export const start = (mode: Mode, options: Options = {}): Effect.Effect<Broker, 
   Effect.gen(function* () {
     const driver = yield* drivers[mode].make(options.settings ?? {})
     let ports = { client: yield* Ports.free, internal: yield* Ports.free, controller: yield* Ports.free }
-    const up = Effect.suspend(() => Effect.andThen(driver.up(ports), untilReady(driver, ports.client)))
+    const up = Effect.suspend(() =>
+      Effect.andThen(driver.up(ports), untilReady(driver, ports.client, options.login === true))
+    )
     const stop = driver.down("SIGTERM")
     yield* up
     return {

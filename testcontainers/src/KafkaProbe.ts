@@ -1,20 +1,22 @@
 /**
  * Asks a broker for its metadata (Kafka's request 3, version 1). An open port proves nothing, since Docker's proxy opens it before the broker
- * is up; a broker that lists itself can take requests.
+ * is up; a broker that lists itself can take requests. One that wants a login first is asked for its versions (request 18).
  */
 import * as Effect from "effect/Effect"
 import { connect } from "node:net"
 
-const request = (): Buffer => {
-  const body = Buffer.alloc(18)
-  body.writeInt32BE(14, 0) // the length of what follows
-  body.writeInt16BE(3, 4) // Metadata
-  body.writeInt16BE(1, 6)
-  body.writeInt32BE(1, 8) // correlation id
-  body.writeInt16BE(-1, 12) // no client id
-  body.writeInt32BE(0, 14) // no topics
-  return body
+/** A request with correlation id 1 and no client id. */
+const request = (key: number, version: number, body: ReadonlyArray<number>): Buffer => {
+  const head = Buffer.alloc(14)
+  head.writeInt32BE(10 + body.length, 0) // the length of what follows
+  head.writeInt16BE(key, 4)
+  head.writeInt16BE(version, 6)
+  head.writeInt32BE(1, 8)
+  head.writeInt16BE(-1, 12)
+  return Buffer.concat([head, Buffer.from(body)])
 }
+const metadata = request(3, 1, [0, 0, 0, 0]) // no topics
+const versions = request(18, 0, [])
 
 /** The ports of the brokers that a metadata response names. */
 const brokerPorts = (response: Buffer): ReadonlyArray<number> => {
@@ -32,8 +34,7 @@ const brokerPorts = (response: Buffer): ReadonlyArray<number> => {
   return ports
 }
 
-/** Whether the broker behind `port` of 127.0.0.1 answers within a second and lists itself under that port. */
-export const answers = (port: number): Effect.Effect<boolean> =>
+const ask = (port: number, question: Buffer, accept: (response: Buffer) => boolean): Effect.Effect<boolean> =>
   Effect.callback((resume) => {
     const socket = connect(port, "127.0.0.1")
     let received = Buffer.alloc(0)
@@ -44,11 +45,19 @@ export const answers = (port: number): Effect.Effect<boolean> =>
     socket.setTimeout(1000, () => done(false))
     socket.once("error", () => done(false))
     socket.once("close", () => done(false))
-    socket.once("connect", () => socket.write(request()))
+    socket.once("connect", () => socket.write(question))
     socket.on("data", (chunk) => {
       received = Buffer.concat([received, chunk])
       if (received.length < 4 || received.length < 4 + received.readInt32BE(0)) return
-      done(brokerPorts(received).includes(port))
+      done(accept(received))
     })
     return Effect.sync(() => socket.destroy())
   })
+
+/** Whether the broker behind `port` of 127.0.0.1 answers within a second and lists itself under that port. */
+export const answers = (port: number): Effect.Effect<boolean> =>
+  ask(port, metadata, (response) => brokerPorts(response).includes(port))
+
+/** Whether it answers at all: all that it does before a login. */
+export const isThere = (port: number): Effect.Effect<boolean> =>
+  ask(port, versions, (response) => response.readInt32BE(4) === 1)

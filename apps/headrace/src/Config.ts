@@ -1,9 +1,55 @@
-/** A project's config: plain data that says where its log, archive and store are, and which modules hold its views. */
+/** A project's config: plain data that says where its log, archive and store are, and which modules hold its views. Secrets aren't in it. */
 import { Schema } from "effect"
 
+const Tls = Schema.Struct({
+  /** A PEM file of the authorities to trust in place of the runtime's. */
+  ca: Schema.optionalKey(Schema.NonEmptyString),
+  /** A PEM file with this client's certificate. Its key comes from `KAFKA_TLS_KEY`, the key's passphrase from `KAFKA_TLS_PASSPHRASE`. */
+  cert: Schema.optionalKey(Schema.NonEmptyString),
+  /** The name to expect in the broker's certificate, when it isn't the host's. */
+  serverName: Schema.optionalKey(Schema.NonEmptyString)
+})
+
+const Sasl = Schema.Struct({
+  mechanism: Schema.Literals(["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]),
+  /** Its password comes from `KAFKA_SASL_PASSWORD`. */
+  username: Schema.NonEmptyString
+})
+
+const Kafka = Schema.Struct({
+  /** `host:port` of some brokers; the rest are learned from them. */
+  brokers: Schema.NonEmptyArray(Schema.NonEmptyString),
+  /** The client library below (default `platformatic`). */
+  driver: Schema.optionalKey(Schema.Literals(["platformatic", "kafkajs"])),
+  /** Named in the broker's logs, metrics and quotas. Default `headrace`. */
+  clientId: Schema.optionalKey(Schema.NonEmptyString),
+  /** `true` is TLS with the runtime's authorities. */
+  tls: Schema.optionalKey(Schema.Union([Schema.Boolean, Tls])),
+  sasl: Schema.optionalKey(Sasl),
+  /** Of what Headrace writes. Default `none`. */
+  compression: Schema.optionalKey(Schema.Literals(["none", "gzip", "snappy", "lz4", "zstd"])),
+  /** Of topics that Headrace makes. Default: the broker's. */
+  replicationFactor: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)))
+})
+/** A Kafka cluster. */
+export type Kafka = typeof Kafka.Type
+
+const Log = Schema.Struct({
+  /** The embedded log: a file. */
+  path: Schema.optionalKey(Schema.NonEmptyString),
+  /** Or a Kafka cluster. */
+  kafka: Schema.optionalKey(Kafka)
+}).check(
+  Schema.makeFilter(({ kafka, path }) =>
+    (kafka === undefined) === (path === undefined)
+      ? 'name one log: ["log"]["path"] (a file) or ["log"]["kafka"] (a cluster)'
+      : undefined
+  )
+)
+
 export const Config = Schema.Struct({
-  /** The log. */
-  log: Schema.Struct({ path: Schema.NonEmptyString }),
+  /** The log: `{ path: "…" }` or `{ kafka: { brokers: ["…"] } }`. */
+  log: Log,
   /** Where topics are archived: a folder. Without it only the log's own retention can be replayed. */
   archive: Schema.optionalKey(Schema.Struct({ path: Schema.NonEmptyString })),
   /** The view store, and how long its statements wait for a lock, in milliseconds (default 5,000). */

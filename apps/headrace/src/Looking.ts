@@ -1,10 +1,11 @@
 /** Looking at a project's log, archive and store without making any of them. */
 import { existsSync } from "node:fs"
 import { Archive } from "@headrace/archive/Archive"
-import { OneLog } from "@headrace/archive/OneLog"
+import { type Description, OneLog, type OneLogError } from "@headrace/archive/OneLog"
 import { EventLog } from "@headrace/core/EventLog"
 import { type VersionInfo, ViewStore } from "@headrace/core/ViewStore"
 import { Effect } from "effect"
+import * as Freshness from "./Freshness.ts"
 import * as Project from "./Project.ts"
 
 /** What an archive holds of a topic. */
@@ -28,29 +29,55 @@ export const versions = (place: Project.Place) =>
 
 /** The topics of the log; none when there is no log yet. */
 export const topics = (place: Project.Place) =>
-  existsSync(Project.paths(place).log)
+  Project.hasLog(place)
     ? Effect.flatMap(EventLog, (log) => log.topics).pipe(Effect.provide(Project.logLayer(place)))
     : Effect.succeed([])
 
-/** A topic over archive and log; undefined when the log has no such topic. */
-export const describe = (place: Project.Place, topic: string) =>
-  existsSync(Project.paths(place).log)
-    ? Effect.flatMap(OneLog, (log) => log.describe(topic)).pipe(
-        Effect.catchIf(
-          (e) =>
-            e._tag === "OneLogError" && e.reason._tag === "EventLogError" && e.reason.reason._tag === "TopicNotFound",
-          () => Effect.undefined
-        ),
+/** Those of the named topics that the log has. */
+export const known = (place: Project.Place, names: ReadonlyArray<string>) =>
+  Project.hasLog(place) && names.length > 0
+    ? Effect.flatMap(EventLog, (log) =>
+        Effect.forEach(names, (name) =>
+          Effect.catchReason(log.describe(name), "EventLogError", "TopicNotFound", () => Effect.undefined)
+        )
+      ).pipe(
+        Effect.map((found) => found.filter((topic) => topic !== undefined)),
         Effect.provide(Project.logLayer(place))
       )
-    : Effect.undefined
+    : Effect.succeed([])
+
+/** A topic over archive and log; undefined when the log has no such topic. */
+const describe = (topic: string) =>
+  Effect.flatMap(OneLog, (log) => log.describe(topic)).pipe(
+    Effect.catchIf(
+      (e) => e._tag === "OneLogError" && e.reason._tag === "EventLogError" && e.reason.reason._tag === "TopicNotFound",
+      () => Effect.undefined
+    )
+  )
+
+/** How versions stand in their topics, and how fresh they are; there may be no log yet. */
+export const standings = (
+  place: Project.Place,
+  versions: ReadonlyArray<VersionInfo>
+): Effect.Effect<ReadonlyArray<Freshness.Fresh>, OneLogError | Project.LogFailure> => {
+  const all = (found: ReadonlyMap<string, Description | undefined>) =>
+    versions.map((v) => ({ info: v, topic: found.get(v.topic) }))
+  const names = [...new Set(versions.map((v) => v.topic))]
+  if (names.length === 0 || !Project.hasLog(place))
+    return Effect.forEach(all(new Map()), ({ info }) => Freshness.unknown(info))
+  return Effect.forEach(names, (name) => Effect.map(describe(name), (topic) => [name, topic] as const)).pipe(
+    Effect.map((entries) => all(new Map(entries))),
+    Effect.flatMap(Effect.forEach(({ info, topic }) => Freshness.of(info, topic))),
+    Effect.provide(Project.logLayer(place))
+  )
+}
 
 /** What the archive holds of the topics that have one. */
 export const archived = Effect.fnUntraced(function* (place: Project.Place, names: ReadonlyArray<string>) {
   const layer = Project.archiveLayer(place)
   const path = Project.paths(place).archive
   if (layer === undefined || path === undefined || !existsSync(path)) return []
-  const log = yield* topics(place)
+  const log = yield* known(place, names)
   const held = yield* Effect.flatMap(Archive, (archive) =>
     Effect.forEach(names, (topic) => Effect.map(archive.holding(topic), (holding) => ({ topic, holding })))
   ).pipe(Effect.provide(layer))

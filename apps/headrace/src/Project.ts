@@ -10,12 +10,14 @@ import type { EventLog, EventLogError } from "@headrace/core/EventLog"
 import type { ViewStore, ViewStoreError } from "@headrace/core/ViewStore"
 import * as SqliteLog from "@headrace/embedded/SqliteLog"
 import * as SqliteViewStore from "@headrace/embedded/SqliteViewStore"
+import type { KafkaError } from "@headrace/kafka"
 import { type Version, View } from "@headrace/kappa"
 import * as FolderObjectStore from "@headrace/s3/FolderObjectStore"
 import type { ObjectStore } from "@headrace/s3/ObjectStore"
 import type { ObjectStoreError } from "@headrace/s3/ObjectStoreError"
 import { Effect, Layer, Result, Schema } from "effect"
 import { Config } from "./Config.ts"
+import * as KafkaCluster from "./KafkaCluster.ts"
 import {
   ConfigInvalid,
   ConfigNotFound,
@@ -67,11 +69,17 @@ const importModule = (file: string): Effect.Effect<Readonly<Record<string, unkno
 
 const decodeConfig = Schema.decodeUnknownResult(Config, { onExcessProperty: "error", errors: "all" })
 
-const detailOf = (message: string): string =>
-  message
+const secretKey = /unknown key \S*\["(?:password|key|passphrase|token|secret)"\]/
+
+const detailOf = (message: string): string => {
+  const detail = message
     .replace(/Expected no excess property\s+at (\S+)/g, "it has an unknown key $1")
     .replace(/\s*\n\s*at /g, " at ")
     .replace(/\s*\n\s*/g, "; ")
+  return secretKey.test(detail)
+    ? `${detail}; secrets come from the environment: KAFKA_SASL_PASSWORD, KAFKA_TLS_KEY, KAFKA_TLS_PASSPHRASE`
+    : detail
+}
 
 const loadConfig = Effect.fnUntraced(function* (folder: string) {
   const file = join(folder, "headrace.config.ts")
@@ -145,10 +153,10 @@ export const declaredOf = Effect.fnUntraced(function* (
   return yield* wrap(new UnknownVersion({ view, version: version!, versions: versions.map((d) => d.view.version) }))
 })
 
-/** Paths of the project's parts, absolute. */
+/** Paths of the project's parts, absolute; undefined for a log that is no file, and for an archive that there isn't. */
 export const paths = ({ config, folder }: Place) => ({
   config: join(folder, "headrace.config.ts"),
-  log: resolve(folder, config.log.path),
+  log: config.log.path === undefined ? undefined : resolve(folder, config.log.path),
   store: resolve(folder, config.store.path),
   archive: config.archive === undefined ? undefined : resolve(folder, config.archive.path)
 })
@@ -160,15 +168,32 @@ export const workersOf = ({ config }: Place, partitions: number): number =>
 /** What commands need of a project with an archive. */
 export type Services = EventLog | OneLog.OneLog | ViewStore
 
+/** How a log or an archive can fail to be there. */
+export type LogFailure = EventLogError | KafkaError | ObjectStoreError | ProjectError
+
 /** The project's log, archive and store. */
-export const layer = (project: Place): Layer.Layer<Services, EventLogError | ObjectStoreError | ViewStoreError> =>
+export const layer = (project: Place): Layer.Layer<Services, LogFailure | ViewStoreError> =>
   Layer.merge(logLayer(project), storeLayer(project))
 
+const ownLog = (place: Place): Layer.Layer<EventLog, EventLogError | KafkaError | ProjectError> => {
+  const { config, log } = paths(place)
+  const { kafka } = place.config.log
+  if (kafka !== undefined) return KafkaCluster.layer({ folder: place.folder, file: config, kafka })
+  // The config names one of the two.
+  return SqliteLog.layer({ path: log! })
+}
+
 /** The project's log, and that with its archive as one. */
-export const logLayer = (project: Place): Layer.Layer<EventLog | OneLog.OneLog, EventLogError | ObjectStoreError> => {
-  const log = SqliteLog.layer({ path: paths(project).log })
+export const logLayer = (project: Place): Layer.Layer<EventLog | OneLog.OneLog, LogFailure> => {
+  const log = ownLog(project)
   const archive = archiveLayer(project)
   return OneLog.layer.pipe(Layer.provideMerge(archive === undefined ? log : Layer.merge(log, archive)))
+}
+
+/** Whether there is a log to look at. A file that isn't there yet isn't made by looking; a cluster is asked. */
+export const hasLog = (place: Place): boolean => {
+  const path = paths(place).log
+  return path === undefined || existsSync(path)
 }
 
 /** The project's view store alone. */

@@ -14,6 +14,26 @@ export class ConfigInvalid extends Schema.TaggedError<ConfigInvalid>()("ConfigIn
     return `"${this.file}" is no valid config: ${this.detail}`
   }
 }
+/** A secret that the config needs isn't in the environment. */
+export class SecretMissing extends Schema.TaggedError<SecretMissing>()("SecretMissing", {
+  file: Schema.String,
+  variable: Schema.String,
+  what: Schema.String
+}) {
+  override get message() {
+    return `"${this.file}" needs ${this.what}: set ${this.variable} in the environment`
+  }
+}
+/** The client library of the driver that the config names can't be loaded. */
+export class DriverMissing extends Schema.TaggedError<DriverMissing>()("DriverMissing", {
+  driver: Schema.String,
+  library: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message() {
+    return `the Kafka driver "${this.driver}" can't be loaded (${this.cause instanceof Error ? this.cause.message : String(this.cause)}): install "${this.library}" beside headrace`
+  }
+}
 export class ModuleFailed extends Schema.TaggedError<ModuleFailed>()("ModuleFailed", {
   file: Schema.String,
   detail: Schema.String,
@@ -135,6 +155,8 @@ export class ProjectError extends Schema.TaggedError<ProjectError>()("ProjectErr
   reason: Schema.Union([
     ConfigNotFound,
     ConfigInvalid,
+    SecretMissing,
+    DriverMissing,
     ModuleFailed,
     NoViews,
     DuplicateVersion,

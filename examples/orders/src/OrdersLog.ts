@@ -4,11 +4,19 @@ import { EventLog } from "@headrace/core/EventLog"
 import { Effect } from "effect"
 import * as Orders from "./Orders.ts"
 
+type Options = Orders.Options & { readonly partitions: number }
+
 /** Creates the topic and appends the orders. */
-export const append = (topic: string, options: Orders.Options & { readonly partitions: number }) =>
+export const append = (topic: string, options: Options) =>
+  Effect.andThen(
+    EventLog.use((log) => log.createTopic(topic, options)),
+    fill(topic, options)
+  )
+
+/** Appends the orders to a topic of so many partitions. */
+export const fill = (topic: string, options: Options) =>
   Effect.gen(function* () {
     const log = yield* EventLog
-    yield* log.createTopic(topic, { partitions: options.partitions })
     const builders = Array.from({ length: options.partitions }, () => new BatchBuilder(16_384))
     const cursor = new Orders.Cursor(options)
     const flush = Effect.suspend(() =>

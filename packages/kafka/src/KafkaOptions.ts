@@ -107,39 +107,59 @@ export const securityText = ({ sasl, tls }: KafkaOptions): string => {
   return sasl === undefined ? wire : `SASL ${sasl.mechanism} over ${wire}`
 }
 
+/** What a config in plain text must not hold. */
+export interface Secrets {
+  readonly password?: Redacted.Redacted
+  readonly key?: Redacted.Redacted
+  readonly passphrase?: Redacted.Redacted
+}
+
 const optional = <A>(config: Config.Config<A>) => Config.option(config)
 
-/**
- * The options from `KAFKA_BROKERS` (comma-separated), `KAFKA_CLIENT_ID`, `KAFKA_TLS`, `KAFKA_TLS_CA`, `KAFKA_TLS_CERT`, `KAFKA_TLS_KEY`,
- * `KAFKA_SASL_MECHANISM`, `KAFKA_SASL_USERNAME` and `KAFKA_SASL_PASSWORD`.
- */
-export const config: Config.Config<KafkaOptions> = Config.all({
-  brokers: Config.String("BROKERS"),
-  clientId: Config.String("CLIENT_ID").pipe(Config.withDefault("headrace")),
-  tls: Config.Boolean("TLS").pipe(Config.withDefault(false)),
-  ca: optional(Config.String("TLS_CA")),
-  cert: optional(Config.String("TLS_CERT")),
+/** The secrets from `KAFKA_SASL_PASSWORD`, `KAFKA_TLS_KEY` (a PEM text) and `KAFKA_TLS_PASSPHRASE`; those that aren't set are left out. */
+export const secrets: Config.Config<Secrets> = Config.all({
+  password: optional(Config.Redacted("SASL_PASSWORD")),
   key: optional(Config.Redacted("TLS_KEY")),
-  mechanism: optional(Config.Literals(["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], "SASL_MECHANISM")),
-  username: Config.String("SASL_USERNAME").pipe(Config.withDefault("")),
-  password: optional(Config.Redacted("SASL_PASSWORD"))
+  passphrase: optional(Config.Redacted("TLS_PASSPHRASE"))
 }).pipe(
   Config.nested("KAFKA"),
-  Config.map(({ brokers, ca, cert, clientId, key, mechanism, password, tls, username }): KafkaOptions => {
+  Config.map(({ key, passphrase, password }): Secrets => ({
+    ...(Option.isSome(password) ? { password: password.value } : {}),
+    ...(Option.isSome(key) ? { key: key.value } : {}),
+    ...(Option.isSome(passphrase) ? { passphrase: passphrase.value } : {})
+  }))
+)
+
+/**
+ * The options from `KAFKA_BROKERS` (comma-separated), `KAFKA_CLIENT_ID`, `KAFKA_TLS`, `KAFKA_TLS_CA`, `KAFKA_TLS_CERT`,
+ * `KAFKA_SASL_MECHANISM`, `KAFKA_SASL_USERNAME` and those of {@link secrets}.
+ */
+export const config: Config.Config<KafkaOptions> = Config.all({
+  plain: Config.all({
+    brokers: Config.String("BROKERS"),
+    clientId: Config.String("CLIENT_ID").pipe(Config.withDefault("headrace")),
+    tls: Config.Boolean("TLS").pipe(Config.withDefault(false)),
+    ca: optional(Config.String("TLS_CA")),
+    cert: optional(Config.String("TLS_CERT")),
+    mechanism: optional(Config.Literals(["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], "SASL_MECHANISM")),
+    username: Config.String("SASL_USERNAME").pipe(Config.withDefault(""))
+  }).pipe(Config.nested("KAFKA")),
+  secrets
+}).pipe(
+  Config.map(({ plain, secrets: { password, ...secret } }): KafkaOptions => {
+    const { brokers, ca, cert, clientId, mechanism, tls, username } = plain
     const pem = {
       ...(Option.isSome(ca) ? { ca: ca.value } : {}),
       ...(Option.isSome(cert) ? { cert: cert.value } : {}),
-      ...(Option.isSome(key) ? { key: key.value } : {})
+      ...secret
     }
-    const sasl =
-      Option.isSome(mechanism) && Option.isSome(password)
-        ? { sasl: { mechanism: mechanism.value, username, password: password.value } }
-        : {}
     return {
       brokers: brokers.split(",").map((address) => address.trim()),
       clientId,
       tls: tls || Object.keys(pem).length > 0 ? pem : false,
-      ...sasl
+      ...(Option.isSome(mechanism) && password !== undefined
+        ? { sasl: { mechanism: mechanism.value, username, password } }
+        : {})
     }
   })
 )

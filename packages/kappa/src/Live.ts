@@ -19,16 +19,25 @@ export interface Options {
   readonly checkpoint?: Fold.Checkpoint
   readonly maxRecords?: number
   readonly onProgress?: (view: string, version: number, records: number) => Effect.Effect<void>
+  /** Called when partitions have come to the topic since the last round, before they are folded. */
+  readonly onPartitionsAdded?: (view: string, version: number, partitions: ReadonlyArray<number>) => Effect.Effect<void>
   /** Called when a version has caught up with the log's end as of the round's beginning. */
   readonly onCaughtUp?: (view: string, version: number, positions: ReadonlyArray<Position>) => Effect.Effect<void>
 }
 
-/** Folds every partition that has more, several at a time, and gives where all stand. New partitions are taken up. */
-const round = Effect.fnUntraced(function* (declared: Version.Declared, lease: Lease, options: Options) {
+/** Folds every partition that has more, several at a time, and gives where all stand. Partitions beyond those known are taken up. */
+const round = Effect.fnUntraced(function* (
+  declared: Version.Declared,
+  lease: Lease,
+  known: ReadonlyArray<Position>,
+  options: Options
+) {
   // Checked each time: a topic that was made anew meanwhile is refused, not read on.
   const { info, topic } = yield* Version.register(declared)
   const { name, version } = declared.view
-  const { checkpoint, maxRecords, onProgress } = options
+  const { checkpoint, maxRecords, onPartitionsAdded, onProgress } = options
+  const added = info.positions.map((p) => p.partition).filter((p) => !known.some((k) => k.partition === p))
+  if (added.length > 0 && onPartitionsAdded !== undefined) yield* onPartitionsAdded(name, version, added)
   return yield* Effect.forEach(
     info.positions,
     (start) =>
@@ -52,8 +61,9 @@ const runOne = (declared: Version.Declared, options: Options) =>
     const { follow, onCaughtUp } = options
     const store = yield* ViewStore
     const { info, lease } = yield* Version.hold(declared, options.owner)
+    let { positions } = info
     for (let first = true; ; first = false) {
-      const positions = yield* round(declared, lease, options)
+      positions = yield* round(declared, lease, positions, options)
       if (first && info.status === "building") yield* Effect.mapError(store.ready(lease), wrap)
       if (onCaughtUp !== undefined) yield* onCaughtUp(name, version, positions)
       if (follow === undefined) return

@@ -118,7 +118,7 @@ export const check = Command.make(
   Effect.fnUntraced(function* () {
     const { project: folder } = yield* root
     const project = yield* Project.load(folder)
-    const known = yield* Looking.topics(project)
+    const known = yield* Looking.known(project, [...new Set(project.views.map((d) => d.view.source.topic))])
     const topics = new Map(known.map((t) => [t.name, t.id]))
     const versions = yield* Looking.versions(project)
     const types = yield* TypeCheck.check(project.folder, modulesOf(project))

@@ -1,12 +1,12 @@
-/** `headrace dead-letters`: the records that a view could not use, with coordinates and reasons; each can be shown whole. */
-import { OneLog } from "@headrace/archive/OneLog"
+/** `headrace dead-letters`: the records that a view could not use, with coordinates and reasons; shown whole, or appended to a topic. */
 import { type DeadRow, ViewStore } from "@headrace/core/ViewStore"
 import { Effect, Option, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as Counts from "../Counts.ts"
+import * as DeadLetters from "../DeadLetters.ts"
+import { Code, Usage } from "../Output.ts"
 import * as Project from "../Project.ts"
 import { NoDeadLetter, wrap } from "../ProjectError.ts"
-import * as RawCodec from "../RawCodec.ts"
 import { finish, limitFlag, root, versionFlag, viewArgument } from "../Root.ts"
 import * as Stored from "../Stored.ts"
 import * as Table from "../Table.ts"
@@ -58,52 +58,23 @@ const list = Command.make(
 
 type Bytes = ReturnType<typeof Values.bytes>
 
-interface Record {
-  readonly timestamp: string
-  readonly key: Bytes
-  readonly value: Bytes
-  readonly headers: ReadonlyArray<{ readonly key: string; readonly value: Bytes }>
-}
-
-const headersOf = (stored: string): Record["headers"] =>
-  (JSON.parse(stored) as ReadonlyArray<readonly [string, string | null]>).map(([key, value]) => ({
-    key,
-    value: Values.bytes(value === null ? null : Buffer.from(value, "base64"))
-  }))
-
-/** The record from the log or the archive; undefined when neither holds it. */
-const fetch = Effect.fnUntraced(function* (topic: string, partition: number, offset: number) {
-  const log = yield* OneLog
-  const columns = ["key", "value", "timestamp", "headers"]
-  const read = log.read(RawCodec.codec, { topic, partition, from: offset, until: offset + 1, columns, prefer: "tail" })
-  const batches = yield* Stream.runCollect(read).pipe(
-    Effect.catchIf(
-      (e) => e.reason._tag === "Gap",
-      () => Effect.succeed([])
-    )
-  )
-  const batch = batches.find((b) => b.count > 0)
-  return batch === undefined ? undefined : RawCodec.recordOf(batch, partition, 0)
-})
-
-/** The record as the store has it; an expression that failed leaves no bytes there, so they are read again. */
-const recordOf = Effect.fnUntraced(function* (place: Project.Place, topic: string, partition: number, dead: DeadRow) {
-  if (dead.timestamp !== null)
-    return {
-      timestamp: Values.instant(dead.timestamp),
-      key: Values.bytes(dead.key),
-      value: Values.bytes(dead.value),
-      headers: headersOf(dead.headers)
-    } satisfies Record
-  const raw = yield* fetch(topic, partition, dead.offset).pipe(Effect.provide(Project.logLayer(place)))
+/** The record for people; undefined when neither store nor log nor archive holds it. */
+const recordOf = Effect.fnUntraced(function* (
+  place: Project.Place,
+  topic: string,
+  dead: DeadRow & { readonly partition: number }
+) {
+  const raw =
+    DeadLetters.kept(dead) ??
+    (yield* DeadLetters.fetch(topic, dead.partition, dead.offset).pipe(Effect.provide(Project.logLayer(place))))
   return raw === undefined
     ? undefined
-    : ({
+    : {
         timestamp: Values.instant(raw.timestamp),
         key: Values.bytes(raw.key),
         value: Values.bytes(raw.value),
         headers: raw.headers.map((h) => ({ key: h.key, value: Values.bytes(h.value) }))
-      } satisfies Record)
+      }
 })
 
 const bytesText = (bytes: Bytes): string =>
@@ -129,7 +100,7 @@ const show = Command.make(
       )
       if (Option.isNone(dead)) return yield* wrap(new NoDeadLetter({ view, version: info.version, partition, offset }))
       const { detail, reason } = dead.value
-      const record = yield* recordOf(place, info.topic, partition, dead.value)
+      const record = yield* recordOf(place, info.topic, dead.value)
       const at = { topic: info.topic, partition, offset, reason, detail }
       yield* finish({
         json: { command: "dead-letters show", view, version: info.version, ...at, record: record ?? null },
@@ -151,7 +122,55 @@ const show = Command.make(
   })
 ).pipe(Command.withDescription("Show one of them with key, headers and value"))
 
+const replay = Command.make(
+  "replay",
+  {
+    view: viewArgument,
+    partition: Argument.Int("partition").pipe(Argument.optional),
+    offset: Argument.Int("offset").pipe(Argument.optional),
+    version,
+    to: Flag.String("to").pipe(
+      Flag.withMetavar("TOPIC"),
+      Flag.withDescription(
+        "Where to; by default the view's topic with .dead-letters behind. It is made when it isn't there"
+      ),
+      Flag.optional
+    )
+  },
+  Effect.fnUntraced(function* ({ offset, partition, to, version, view }) {
+    const { project: folder } = yield* root
+    if (Option.isSome(partition) !== Option.isSome(offset))
+      return yield* new Usage({ message: "dead-letters replay takes a partition and an offset, or neither for all" })
+    const place = yield* Project.open(folder)
+    yield* Effect.gen(function* () {
+      const info = yield* Stored.versionOf(view, Option.getOrUndefined(version))
+      const one = Option.all({ partition, offset })
+      const report = yield* DeadLetters.replay({
+        info,
+        to: Option.getOrElse(to, () => `${info.topic}.dead-letters`),
+        wanted: (d) => Option.isNone(one) || (d.partition === one.value.partition && d.offset === one.value.offset)
+      }).pipe(Effect.provide(Project.logLayer(place)))
+      const { created, missing, records } = report
+      if (Option.isSome(one) && records + missing.length === 0)
+        return yield* wrap(new NoDeadLetter({ view, version: info.version, ...one.value }))
+      const lost = missing.map((m) => `${m.partition}:${m.offset}`).join(", ")
+      yield* finish({
+        json: { command: "dead-letters replay", view, version: info.version, topic: info.topic, ...report },
+        text: [
+          `${Table.number(records)} dead letters of ${view} version ${info.version} appended to topic ${report.to}${created ? ", which was made" : ""}`,
+          ...(lost === "" ? [] : [`In neither log nor archive any more, so not appended: ${lost}`])
+        ].join("\n"),
+        code: missing.length === 0 ? Code.ok : Code.error
+      })
+    }).pipe(Effect.provide(Stored.layer(place)))
+  })
+).pipe(
+  Command.withDescription(
+    "Append them to a topic, with headers headrace.topic, .partition, .offset, .reason, .detail, .view, .version and .time. Another replay appends them again: topic, partition, offset, view and version tell that it is the same"
+  )
+)
+
 export const deadLetters = Command.make("dead-letters").pipe(
-  Command.withSubcommands([list, show]),
+  Command.withSubcommands([list, show, replay]),
   Command.withDescription("The records that a view could not use")
 )

@@ -83,9 +83,14 @@ export const run = Command.make(
           caughtUp.add(name)
           return note(`${name} has caught up`)
         })
+      const topicOf = (view: string) => declared.find((d) => d.view.name === view)?.view.source.topic
       yield* Live.run({
         views: declared,
         owner: ownerOf("run"),
+        onPartitionsAdded: (view, version, partitions) =>
+          note(
+            `${view} version ${version} picks up what topic ${topicOf(view)} has got: ${partitions.length === 1 ? "partition" : "partitions"} ${partitions.join(", ")}`
+          ),
         onProgress: (_view, _version, records) => shown.add(records),
         ...(follow ? { follow: interval, onCaughtUp } : {})
       }).pipe(Effect.onInterrupt(() => Effect.ignore(report(declared, true))))

@@ -1,19 +1,22 @@
-/** `headrace status`: where every version stands, and what the archive holds. It changes nothing and makes no file. */
+/** `headrace status`: where every version stands, how fresh it is, and what the archive holds. It changes nothing and makes no file. */
 import { Effect, Result } from "effect"
 import { Argument, Command } from "effect/cli"
 import * as ArchiveState from "../ArchiveState.ts"
+import * as Freshness from "../Freshness.ts"
 import * as Looking from "../Looking.ts"
 import * as Project from "../Project.ts"
 import { finish, root } from "../Root.ts"
 import * as Standing from "../Standing.ts"
 import * as Table from "../Table.ts"
 
-const partitionTable = (versions: ReadonlyArray<Standing.Standing>): string =>
+const partitionTable = (versions: ReadonlyArray<Freshness.Fresh>): string =>
   Table.render(
     [
       { name: "view" },
       ...["version", "partition", "next", "end", "lag"].map((name): Table.Column => ({ name, align: "right" })),
-      { name: "event time" }
+      { name: "stale", align: "right" },
+      { name: "event time" },
+      { name: "age", align: "right" }
     ],
     versions.flatMap(({ partitions, version, view }) =>
       partitions.map((p) => [
@@ -23,7 +26,9 @@ const partitionTable = (versions: ReadonlyArray<Standing.Standing>): string =>
         String(p.next),
         p.end === null ? "?" : String(p.end),
         p.lag === null ? "?" : Table.number(p.lag),
-        p.eventTime ?? "none yet"
+        Freshness.span(p.staleMillis),
+        p.eventTime ?? "none yet",
+        p.ageMillis === null ? "" : Freshness.span(p.ageMillis)
       ])
     )
   )
@@ -41,15 +46,10 @@ export const status = Command.make(
     const declared = Result.isSuccess(loaded) ? loaded.success.views.filter((d) => wanted(d.view.name)) : []
     const stored = (yield* Looking.versions(place)).filter((v) => wanted(v.view))
     const names = [...new Set([...stored.map((v) => v.topic), ...declared.map((d) => d.view.source.topic)])].toSorted()
-    const topics = new Map(
-      yield* Effect.forEach(names, (topic) =>
-        Effect.map(Looking.describe(place, topic), (description) => [topic, description] as const)
-      )
-    )
     const isExported = (view: string, version: number) =>
       declared.some((d) => d.view.name === view && d.view.version === version)
-    const versions = stored.map((v) => ({
-      ...Standing.toJson(v, topics.get(v.topic)),
+    const versions = (yield* Looking.standings(place, stored)).map((v) => ({
+      ...v,
       exported: Result.isSuccess(loaded) ? isExported(v.view, v.version) : null
     }))
     const unbuilt = declared

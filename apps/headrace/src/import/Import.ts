@@ -2,7 +2,7 @@
  * Appends a file's rows to a topic as JSON records, a page at a time, with bounded memory.
  *
  * A record's partition is that of its key's bytes (murmur2, as Kafka's clients have it); records without a key go round the partitions. A
- * row that can't be used stops the import: all pages before its own are appended, in order, and the error says how many records that is.
+ * row that can't be used stops the import: all batches before its own are appended, in order, and the error says how many records that is.
  */
 import { extname } from "node:path"
 import { BatchBuilder } from "@headrace/core/Batch"
@@ -88,23 +88,29 @@ const topicOf = Effect.fnUntraced(function* ({ partitions, topic }: Options) {
 
 const utf8 = new TextEncoder()
 
-/** Shares out a page's rows to the partitions; `row` counts the rows before the page. */
+/** A Kafka topic takes 1 MiB at once by default; a record adds up to some 24 bytes to its key and value. */
+const appendBytes = 512 * 1024
+const recordBytes = 24
+
+/** Shares out a page's rows from `start` to the partitions until one has enough for an append; `row` counts the rows before the page. Gives the row to go on at. */
 const share = (
   options: Options,
   page: ReadonlyArray<Row>,
+  start: number,
   row: number,
   now: number,
   builders: ReadonlyArray<BatchBuilder>
-) => {
-  let at = row
-  for (const r of page) {
+): number => {
+  for (let i = start; i < page.length; i++) {
+    const r = page[i]!
     const key = options.key === undefined ? null : keyText(r, options.key)
     const bytes = key === null ? null : utf8.encode(key)
     const timestamp = options.timestamp === undefined ? now : timeOf(r, options.timestamp)
-    const partition = bytes === null ? at % builders.length : partitionOf(bytes, builders.length)
-    builders[partition]!.add(bytes, r.text, timestamp)
-    at++
+    const builder = builders[bytes === null ? (row + i) % builders.length : partitionOf(bytes, builders.length)]!
+    builder.add(bytes, r.text, timestamp)
+    if (builder.size + recordBytes * builder.count >= appendBytes) return i + 1
   }
+  return page.length
 }
 
 /** What an import appended. */
@@ -146,11 +152,15 @@ export const run = Effect.fn("Import.run")(function* (
       if (builders.length === 0)
         builders = Array.from({ length: yield* topicOf(options) }, () => new BatchBuilder(4_096))
       const now = yield* Clock.currentTimeMillis
-      yield* Effect.try({ try: () => share(options, page, records, now, builders), catch: onError })
-      for (const [partition, builder] of builders.entries())
-        if (builder.count > 0) yield* log.append(topic, partition, builder.take())
-      records += page.length
-      yield* options.onProgress(page.length)
+      const before = records
+      for (let at = 0; at < page.length;) {
+        const next = yield* Effect.try({ try: () => share(options, page, at, before, now, builders), catch: onError })
+        for (const [partition, builder] of builders.entries())
+          if (builder.count > 0) yield* log.append(topic, partition, builder.take())
+        records = before + next
+        yield* options.onProgress(next - at)
+        at = next
+      }
     })
   )
   return { topic, partitions: builders.length, records }

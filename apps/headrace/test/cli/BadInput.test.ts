@@ -1,5 +1,6 @@
 /** What users get wrong: each ends with one line that names the file or the thing, and what to do. */
 import { mkdirSync, readdirSync, renameSync, writeFileSync } from "node:fs"
+import { type AddressInfo, createServer } from "node:net"
 import { join } from "node:path"
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -39,6 +40,68 @@ it.live("a config that is missing, broken, throwing, without default export, inv
     fails(invalid.outcome, "ConfigInvalid", invalid.file, '["log"]["path"]', '["store"]', '["views"]')
     const misspelt = yield* config(H.config(data, ["a.ts"], ", arhive: 1, wrokers: 2"))
     fails(misspelt.outcome, "ConfigInvalid", misspelt.file, 'unknown key ["arhive"]', 'unknown key ["wrokers"]')
+  }).pipe(Effect.scoped)
+)
+
+const onKafka = (log: string) => config(`export default { log: ${log}, store: { path: "views.db" }, views: [] }`)
+
+it.live("a config on Kafka is refused where it is wrong, and holds no secret", () =>
+  Effect.gen(function* () {
+    const cases: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
+      ['{ path: "a.db", kafka: { brokers: ["a:1"] } }', ['["log"]["path"]', '["log"]["kafka"]', "one log"]],
+      ["{ kafka: {} }", ['["log"]["kafka"]["brokers"]']],
+      ["{ kafka: { brokers: [] } }", ['["log"]["kafka"]["brokers"]']],
+      ['{ kafka: { brokers: ["a:1"], driver: "rdkafka" } }', ['["driver"]', "platformatic", "kafkajs"]],
+      ['{ kafka: { brokers: ["a:1"], broker: "b" } }', ['unknown key ["log"]["kafka"]["broker"]']],
+      [
+        '{ kafka: { brokers: ["a:1"], sasl: { mechanism: "PLAIN", username: "ann", password: "s3cr3t" } } }',
+        ['unknown key ["log"]["kafka"]["sasl"]["password"]', "KAFKA_SASL_PASSWORD"]
+      ]
+    ]
+    for (const [log, parts] of cases) {
+      const { file, outcome } = yield* onKafka(log)
+      fails(outcome, "ConfigInvalid", file, ...parts)
+      assert.notInclude(outcome.out + outcome.err, "s3cr3t")
+    }
+    const topics = (kafka: string) =>
+      H.projectFolder({
+        "headrace.config.ts": `export default { log: { kafka: ${kafka} }, store: { path: "views.db" }, views: [] }`
+      }).pipe(Effect.flatMap((folder) => H.cli(folder, "log", "topics", "--json")))
+    const sasl = yield* topics('{ brokers: ["a:1"], sasl: { mechanism: "PLAIN", username: "ann" } }')
+    fails(sasl, "SecretMissing", "headrace.config.ts", '"ann"', "KAFKA_SASL_PASSWORD")
+    const cert = yield* topics('{ brokers: ["a:1"], tls: { cert: "client.pem" } }')
+    fails(cert, "SecretMissing", "client.pem", "KAFKA_TLS_KEY")
+    const ca = yield* topics('{ brokers: ["a:1"], tls: { ca: "gone.pem" } }')
+    fails(ca, "ConfigInvalid", '["tls"]["ca"]', "gone.pem")
+  }).pipe(Effect.scoped)
+)
+
+it.live("a broker that isn't there, or an address that is none, is named by every command that needs it", () =>
+  Effect.gen(function* () {
+    const data = yield* H.dataFolder
+    // A port that was free a moment ago.
+    const port = yield* Effect.callback<number>((resume) => {
+      const server = createServer().listen(0, "127.0.0.1", () => {
+        const { port } = server.address() as AddressInfo
+        server.close(() => resume(Effect.succeed(port)))
+      })
+    })
+    const project = (address: string, driver: string) =>
+      H.projectFolder({
+        "headrace.config.ts": `export default { log: { kafka: { brokers: ["${address}"], driver: "${driver}" } }, store: { path: "${data}/views.db" }, views: ["revenue1.ts"] }`,
+        "revenue1.ts": H.revenue(1)
+      })
+    for (const driver of ["platformatic", "kafkajs"]) {
+      const folder = yield* project(`127.0.0.1:${port}`, driver)
+      for (const command of [["run"], ["check"], ["log", "topics"], ["replay", "revenue"]])
+        fails(yield* H.cli(folder, ...command, "--json"), "BrokerUnavailable", `127.0.0.1:${port}`, "check the address")
+    }
+    fails(
+      yield* H.cli(yield* project("kafka", "platformatic"), "run", "--json"),
+      "InvalidInput",
+      '"kafka"',
+      "host:port"
+    )
   }).pipe(Effect.scoped)
 )
 

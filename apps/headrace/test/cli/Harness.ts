@@ -73,10 +73,11 @@ export const said = (child: ChildProcess, text: string): Effect.Effect<void> =>
     child.on("close", () => resume(Effect.die(new Error(`it ended before it said "${text}": ${err}`))))
   })
 
-const orders = `import { decimal, instant, Log } from "@headrace/kappa"
+/** The module of a topic of orders. */
+export const orders = (topic = "orders") => `import { decimal, instant, Log } from "@headrace/kappa"
 import { Schema } from "effect"
 const Order = Schema.Struct({ id: Schema.String, category: Schema.String, total: decimal(2), status: Schema.String, user: Schema.String, ts: instant })
-export const orders = Log.topic("orders", { value: Order, eventTime: "ts", outOfOrderness: "5 seconds" })
+export const orders = Log.topic("${topic}", { value: Order, eventTime: "ts", outOfOrderness: "5 seconds" })
 `
 
 /** A view module: version 2 takes all that isn't cancelled and counts customers. */
@@ -114,7 +115,7 @@ export const projectFolder = (files: Readonly<Record<string, string>>) =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const folder = mkdtempSync(join(import.meta.dirname, ".run-"))
-      writeFileSync(join(folder, "orders.ts"), orders)
+      writeFileSync(join(folder, "orders.ts"), orders())
       for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text)
       return folder
     }),

@@ -1,3 +1,6 @@
+// Whoever compiles these sources needs the types of kafkajs's inner files with them.
+// oxlint-disable-next-line typescript/triple-slash-reference
+/// <reference path="./kafkajs.d.ts" />
 /** Connections of kafkajs 2.2.4: sockets, framing, TLS and SASL are its own, the messages ours. */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"

@@ -6,7 +6,8 @@
  * **Meaning.** A stream *means the table it sums to at a vector*: the latest value of each key, of the publishes up to the one that wrote it.
  * **Fencing.** `open` takes the stream over: whatever its predecessor left open is undone, the predecessor's next `publish` fails with
  * `SinkFenced`, and `progress` is that of the last publish that was ever committed.
- * **Failure.** A publish that failed or was interrupted wrote nothing, unless the reason is `SinkOutcomeUnknown`: open the stream anew to know.
+ * **Failure.** A publish that failed wrote nothing, unless the reason is `SinkOutcomeUnknown`; one that was interrupted may have been committed
+ * just then. To open the stream anew tells.
  *
  * The contract suite is `@headrace/core/contract/ChangeSinkContract`; every driver runs it.
  */

@@ -117,18 +117,14 @@ const round = Effect.fnUntraced(function* (
     for (const { position } of commits) standing.set(position.partition, position)
     const changes = Output.changesOf(spec, yield* Effect.mapError(store.preview(lease, commits), wrap))
     const progress = Output.progressOf(spec, info.topicId, [...standing.values()])
-    // Once the sink has committed, an interruption waits for the store's commit.
-    yield* Effect.uninterruptibleMask((restore) =>
-      restore(opened.publish(Stream.rechunk(Stream.fromArray(changes), chunk), progress)).pipe(
-        Effect.andThen(store.commit(lease, commits)),
-        Effect.mapError(wrap)
-      )
-    )
+    yield* opened
+      .publish(Stream.rechunk(Stream.fromArray(changes), chunk), progress)
+      .pipe(Effect.andThen(store.commit(lease, commits)), Effect.mapError(wrap))
   }
 })
 
 /**
- * Runs the views and writes their changes; ends when all have caught up, or never with `follow`. Interruption leaves each at its last step.
+ * Runs the views and writes their changes; ends when all have caught up, or never with `follow`. An interruption is a death of the crash table.
  * The versions are made known in the order in which they are given.
  */
 export const run = (options: Options): Effect.Effect<void, ViewError, OneLog | ViewStore | ChangeSink> =>

@@ -1,10 +1,10 @@
 /** Change streams of running views: exactly the net differences, through every death of the crash table. */
 import { assert, describe, it } from "@effect/vitest"
-import { ChangeSink } from "@headrace/core/ChangeSink"
+import { ChangeSink, ChangeSinkError, SinkOutcomeUnknown } from "@headrace/core/ChangeSink"
 import { ViewStore } from "@headrace/core/ViewStore"
 import { CommitPoint } from "@headrace/embedded"
 import { Aggregate, Live, LiveOutput, Log, Output, View, ViewError } from "@headrace/kappa"
-import { Effect, Exit, Layer, Schema } from "effect"
+import { Effect, Exit, Layer, Result, Schema } from "effect"
 import * as f from "./fixtures.ts"
 import * as s from "./streams.ts"
 
@@ -252,6 +252,37 @@ describe("LiveOutput", () => {
     })
   )
 
+  it.effect("reads back what a sink doesn't know that it committed, or that it didn't", () =>
+    Effect.gen(function* () {
+      for (const took of [true, false]) {
+        const w = yield* world(1)
+        yield* w.append(0, f.some(0, 20))
+        const unsure = ChangeSink.of({
+          open: (of) =>
+            Effect.map(w.sink.open(of), ({ progress, publish }) => ({
+              progress,
+              publish: (changes, next) =>
+                Effect.andThen(
+                  took ? publish(changes, next) : Effect.void,
+                  new ChangeSinkError({ reason: new SinkOutcomeUnknown({ topic: of.topic, detail: "no answer" }) })
+                )
+            }))
+        })
+        const reason = yield* reasonOf(
+          LiveOutput.run({ outputs: [{ declared: f.declared(view) }], owner, stepRecords: 12 }).pipe(
+            Effect.provideService(ChangeSink, unsure),
+            w.inEngine
+          )
+        )
+        assert.include(reason.message, "start again")
+        assert.deepStrictEqual(yield* w.standing, [0])
+        yield* w.run()
+        assert.lengthOf(w.published(), took ? 2 : 1)
+        yield* w.checkEnd
+      }
+    })
+  )
+
   it.effect("fences a process that was taken for dead, whether it wakes before its publish or its commit", () =>
     Effect.gen(function* () {
       for (const wakes of ["publish", "commit"] as const) {
@@ -303,6 +334,37 @@ describe("Output", () => {
         { key: '{"id":4}', value: '{"id":4,"mean":null}' }
       ]
     )
+  })
+
+  it("goes from the store's vector to the stream's, or says why it can't", () => {
+    const spec = View.spec(view, "")
+    const at = (partition: number, next: number) => ({ ...f.start, partition, next })
+    const recover = (stored: ReadonlyArray<number>, streamed: ReadonlyArray<number> | undefined, topicId = "id") => {
+      const positions = stored.map((next, partition) => at(partition, next))
+      const starts = stored.map((_, partition) => ({ partition, offset: 5 }))
+      const info = { ...spec, status: "ready", promoted: true, topicId: "id", starts, positions } as const
+      const progress =
+        streamed &&
+        Output.progressOf(
+          spec,
+          topicId,
+          streamed.map((next, partition) => at(partition, next))
+        )
+      const way = Output.recover(spec, "out", info, progress)
+      if (Result.isFailure(way)) return way.failure.message
+      return way.success === "snapshot"
+        ? way.success
+        : way.success.map((s) => [s.start.partition, s.start.next, s.until])
+    }
+    assert.deepStrictEqual(recover([5, 5], undefined), [])
+    assert.deepStrictEqual(recover([5, 6], undefined), "snapshot")
+    assert.deepStrictEqual(recover([9, 7], [9, 8]), [[1, 7, 8]])
+    // A partition that was added since stands at its start in the stream.
+    assert.deepStrictEqual(recover([9, 5], [9]), [])
+    assert.include(recover([9, 6], [9]), "stop before offset 5 of partition 1, but the store holds it up to 6")
+    assert.include(recover([9, 9], [9, 8]), "stop before offset 8 of partition 1, but the store holds it up to 9")
+    assert.include(recover([9], [9, 8]), 'it tells of partition 1, which topic "orders" doesn\'t have')
+    assert.include(recover([5], [9], "former"), "was deleted and made anew (its id was former, and is id)")
   })
 
   it("shares a step out evenly, at least one record each", () => {

@@ -59,6 +59,22 @@ withBroker((brokers) => {
       })
     )
 
+    it.effect("reads what its predecessor published until the very moment in which it was fenced", () =>
+      Effect.gen(function* () {
+        const driver = yield* KafkaDriver
+        const stream = yield* streamOf
+        const progressTopic = yield* unique("progress")
+        const zombie = yield* (yield* KafkaChanges.make({ progressTopic })).open(stream)
+        const late = KafkaDriver.of({
+          ...driver,
+          transactional: (options) =>
+            Effect.andThen(Effect.orDie(zombie.publish(Stream.empty, progress(7))), driver.transactional(options))
+        })
+        const heir = yield* Effect.provideService(KafkaChanges.make({ progressTopic }), KafkaDriver, late)
+        assert.deepStrictEqual((yield* heir.open(stream)).progress, progress(7))
+      })
+    )
+
     it.effect("refuses a progress topic that may forget, and progress that it can't read", () =>
       Effect.gen(function* () {
         const { producer } = yield* KafkaDriver

@@ -180,7 +180,7 @@ withBroker((brokers) => {
         assert.strictEqual(yield* run({ ...w.job, folder, stepRecords: 40 }), "done\n0")
         const vectors = yield* w.check("the heir")
         assert.deepStrictEqual(vectors.at(-1), [60, 45])
-        zombie.child.kill("SIGCONT")
+        process.kill(zombie.child.pid!, "SIGCONT")
         assert.strictEqual(yield* Effect.promise(() => zombie.ended), "stops\nfailed ChangeSinkError SinkFenced\n0")
         assert.deepStrictEqual(yield* w.check("the zombie"), vectors)
         assert.deepStrictEqual((yield* w.stored).next, [15, 15])

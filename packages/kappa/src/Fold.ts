@@ -49,13 +49,19 @@ export interface Options {
 /** The codec of a view's topic. */
 export const codecOf = (view: Any): Codec => JsonCodec.make(view.source.schema)
 
+/** What to feed a kernel with. */
+export interface FeedOptions extends Omit<Options, "lease" | "checkpoint"> {
+  /** Asked before each batch: end here, before `until`. */
+  readonly enough?: () => boolean
+}
+
 /** Feeds a kernel that stands at `start` with the records `[start.next, until)`; `onBatch` runs after each batch. */
 export const feed = Effect.fnUntraced(function* <E, R>(
-  options: Omit<Options, "lease" | "checkpoint">,
+  options: FeedOptions,
   kernel: Kernel.Kernel,
   onBatch: (records: number) => Effect.Effect<void, E, R>
 ): Effect.fn.Return<void, ViewError | E, OneLog | R> {
-  const { prefer, start, until, view } = options
+  const { enough, prefer, start, until, view } = options
   const log = yield* OneLog
   const { columns, topic } = view.source
   const read = { topic, partition: start.partition, from: start.next, until, columns, prefer }
@@ -63,7 +69,8 @@ export const feed = Effect.fnUntraced(function* <E, R>(
     codecOf(view),
     options.maxRecords === undefined ? read : { ...read, maxRecords: options.maxRecords }
   )
-  yield* batches.pipe(
+  const wanted = enough === undefined ? batches : Stream.takeWhile(batches, () => !enough())
+  yield* wanted.pipe(
     Stream.mapError(wrap),
     Stream.runForEach((batch) =>
       Effect.gen(function* () {

@@ -44,11 +44,17 @@ export interface Target {
 /** Which views to run, and how. */
 export interface Options extends Rounds.Options {
   readonly outputs: ReadonlyArray<Target>
-  /** So many records at most are folded in a step, over all partitions: what a transaction holds, and memory. Default 50,000. */
+  /** So many records at most are folded in a step, over all partitions. Default 200,000. */
   readonly stepRecords?: number
+  /**
+   * A step ends when so many rows (partials, distinct values, late, dead) wait, over all partitions: this bounds memory and Kafka's transaction.
+   * Looked at between batches. Default 50,000.
+   */
+  readonly stepPending?: number
 }
 
-const defaultStepRecords = 50_000
+const defaultStepRecords = 200_000
+const defaultStepPending = 50_000
 
 /** Changes travel in arrays of so many. */
 const chunk = 1_000
@@ -92,7 +98,7 @@ const round = Effect.fnUntraced(function* (
   options: Options
 ) {
   const { view } = declared
-  const { stepRecords = defaultStepRecords } = options
+  const { stepPending = defaultStepPending, stepRecords = defaultStepRecords } = options
   const store = yield* ViewStore
   const { info, topic } = yield* Version.register(declared)
   const spec = View.spec(view, declared.source)
@@ -105,8 +111,9 @@ const round = Effect.fnUntraced(function* (
       stretches,
       ({ start, until }) => {
         const kernel = Kernel.make(view, start)
+        const enough = () => kernel.pending() >= stepPending / stretches.length
         const fed = Fold.feed(
-          { view, start, until, prefer: "tail", ...optional(options, view) },
+          { view, start, until, prefer: "tail", enough, ...optional(options, view) },
           kernel,
           () => Effect.void
         )

@@ -110,6 +110,22 @@ describe("LiveOutput", () => {
     })
   )
 
+  it.effect("ends a step when enough rows wait", () =>
+    Effect.gen(function* () {
+      const w = yield* world(2)
+      const distinct = Array.from({ length: 40 }, (_, i) => ({ id: i, category: `c${i}`, ts: 0 }))
+      yield* w.append(0, distinct)
+      yield* w.append(1, distinct)
+      yield* w.run({ stepPending: 16, maxRecords: 3 })
+      // A record makes a partial and a distinct value: 8 rows a partition are there after two batches of 3.
+      assert.deepStrictEqual(
+        w.published().map(s.vectorOf),
+        [6, 12, 18, 24, 30, 36, 40].map((n) => [n, n])
+      )
+      yield* w.checkEnd
+    })
+  )
+
   it.effect("shows keys, window and values in one canonical text", () =>
     Effect.gen(function* () {
       const w = yield* world(1)

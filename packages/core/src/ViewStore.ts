@@ -8,6 +8,8 @@
  * nothing (rule 7).
  * **State.** A version's state is *partials* by (key, window, source partition). A commit carries deltas since the last one, which the
  * store merges: counts and sums add, minima and maxima compare, distinct values join a set. State is never read back to fold on.
+ * **Looking ahead.** `preview` does all that `commit` would and takes it back: it tells what the commit will change, so that a change stream
+ * can be committed before the state is. Nothing comes between while the lease is held, so the commit then does change just that.
  * **Visibility.** `<view>__v<N>` exists from the moment that the version is ready; `<view>` is the promoted version, swapped in one
  * transaction. A reader sees committed states only.
  *
@@ -147,6 +149,12 @@ export interface VersionInfo {
 /** One merged row in exact form: keys, the window's start if there are windows, then a value per aggregate; for avg two, its sum and its count. */
 export type ViewRow = ReadonlyArray<StateValue>
 
+/** A merged row before and after a commit; undefined where there is none. At least one of the two is there. */
+export interface RowChange {
+  readonly before: ViewRow | undefined
+  readonly after: ViewRow | undefined
+}
+
 export class VersionNotFound extends Schema.TaggedError<VersionNotFound>()("VersionNotFound", {
   view: Schema.String,
   version: Schema.Int
@@ -257,6 +265,14 @@ export interface Service {
   readonly acquire: (view: string, version: number, owner: string) => Effect.Effect<Lease, ViewStoreError, Scope.Scope>
   /** Applies the commits of one or more partitions in one transaction. */
   readonly commit: (lease: Lease, commits: ReadonlyArray<Commit>) => Effect.Effect<void, ViewStoreError>
+  /**
+   * The merged rows of all (keys, window) that the commits touch, each once, as they are and as they will be; the state stays as it is. Fails
+   * as the commit would, and with `Overflow` where a merged row can't be told. Costs about what the commit does, and for a countDistinct the size of the touched sets.
+   */
+  readonly preview: (
+    lease: Lease,
+    commits: ReadonlyArray<Commit>
+  ) => Effect.Effect<ReadonlyArray<RowChange>, ViewStoreError>
   /** Marks a version as caught up and shows it as `<view>__v<N>`. */
   readonly ready: (lease: Lease) => Effect.Effect<void, ViewStoreError>
   /** Makes `<view>` the given version, in one transaction. It must be ready. Gives the version promoted before, if any. */

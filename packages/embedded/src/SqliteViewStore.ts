@@ -22,6 +22,7 @@ import {
   ViewStore,
   type ViewStoreError
 } from "@headrace/core/ViewStore"
+import * as StateHash from "@headrace/core/StateHash"
 import * as VersionInput from "@headrace/core/VersionInput"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -79,8 +80,26 @@ const toPosition = (row: PositionRow): Position => ({
 
 const toSql = (value: StateValue): SQLInputValue => (typeof value === "boolean" ? (value ? 1 : 0) : value)
 
+/** The groups (keys, window start) of the commits, each once, in the order in which they come. */
+const touchedBy = (commits: ReadonlyArray<Commit>): ReadonlyArray<ReadonlyArray<SQLInputValue>> => {
+  const groups = new Map<string, ReadonlyArray<SQLInputValue>>()
+  for (const { partials } of commits) {
+    const { count, keys, windows } = partials
+    for (let i = 0; i < count; i++) {
+      const group = keys.map((key) => key[i]!)
+      if (windows !== undefined) group.push(windows[i]!)
+      const id = StateHash.canonical(group)
+      if (!groups.has(id)) groups.set(id, group.map(toSql))
+    }
+  }
+  return [...groups.values()]
+}
+
 /** The statements of one version, prepared once. */
 interface Writer {
+  readonly spec: VersionSpec
+  /** The merged row of a group, in big integers. */
+  readonly row: StatementSync
   readonly position: StatementSync
   readonly partial: StatementSync
   readonly sets: ReadonlyArray<StatementSync>
@@ -222,7 +241,12 @@ const service = (db: DatabaseSync, options: Options, point: (point: Point) => vo
     if (known !== undefined) return known
     const spec = specOf(find(view, version))
     const names = Sql.namesOf(view, version)
+    const row = db.prepare(Sql.selectRow(spec))
+    row.setReadBigInts(true)
+    row.setReturnArrays(true)
     const writer: Writer = {
+      spec,
+      row,
       position: db.prepare(
         "UPDATE headrace_positions SET next = ?, max_event_time = ?, read = ?, applied = ?, filtered = ?, late = ?, dead_lettered = ? WHERE view = ? AND version = ? AND partition = ? AND epoch = ? AND next = ?"
       ),
@@ -299,16 +323,37 @@ const service = (db: DatabaseSync, options: Options, point: (point: Point) => vo
     for (const r of deadRows) dead.run(partition, r.offset, r.reason, r.detail, r.timestamp, r.key, r.value, r.headers)
   }
 
-  const commit: Service["commit"] = (lease, commits) =>
-    transaction(() => {
-      const writer = writerOf(lease.view, lease.version)
-      for (const c of commits) setPosition(lease, writer, c)
-      point("after-positions")
-      exactly(lease.view, lease.version, () => {
-        for (const c of commits) write(writer, c)
-      })
-      point("before-commit")
+  /** Positions and state of the commits; to be called in a transaction. */
+  const apply = (lease: Lease, writer: Writer, commits: ReadonlyArray<Commit>, point: (point: Point) => void) => {
+    for (const c of commits) setPosition(lease, writer, c)
+    point("after-positions")
+    exactly(lease.view, lease.version, () => {
+      for (const c of commits) write(writer, c)
     })
+    point("before-commit")
+  }
+
+  const commit: Service["commit"] = (lease, commits) =>
+    transaction(() => apply(lease, writerOf(lease.view, lease.version), commits, point))
+
+  const preview: Service["preview"] = (lease, commits) =>
+    attempt(() =>
+      Sqlite.rolledBack(db, () => {
+        const writer = writerOf(lease.view, lease.version)
+        const groups = touchedBy(commits)
+        const read = () =>
+          exactly(lease.view, lease.version, () =>
+            groups.map((group) => {
+              const [row] = writer.row.all(...group) as unknown as ReadonlyArray<ReadonlyArray<unknown>>
+              return row === undefined ? undefined : ViewStoreReader.toViewRow(row, writer.spec)
+            })
+          )
+        const before = read()
+        apply(lease, writer, commits, () => {})
+        const after = read()
+        return groups.map((_, i) => ({ before: before[i], after: after[i] }))
+      })
+    )
 
   const ready: Service["ready"] = ({ epoch, version, view }) =>
     transaction(() => {
@@ -371,6 +416,7 @@ const service = (db: DatabaseSync, options: Options, point: (point: Point) => vo
     register,
     acquire,
     commit,
+    preview,
     ready,
     promote,
     promotions: (view) =>

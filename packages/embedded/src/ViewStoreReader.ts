@@ -35,7 +35,8 @@ const numeric = (value: unknown): StateValue =>
       : value
     : (value as StateValue)
 
-const toViewRow = (row: Row, spec: VersionSpec): ReadonlyArray<StateValue> => {
+/** A merged row as it was read with big integers. */
+export const toViewRow = (row: Row, spec: VersionSpec): ReadonlyArray<StateValue> => {
   const types = [
     ...spec.keys.map((k) => k.type),
     ...(spec.windowSize === undefined ? [] : [undefined]),

@@ -222,6 +222,12 @@ export const selectRows = (spec: VersionSpec): Pages =>
     groupColumns(spec).map((c) => `p.${quote(c)}`)
   )
 
+/** The merged row of one group: keys, window start. */
+export const selectRow = (spec: VersionSpec): string => {
+  const group = groupColumns(spec).map((c) => `p.${quote(c)} = ?`)
+  return selectExact(spec, group.length === 0 ? "" : ` WHERE ${group.join(" AND ")}`)
+}
+
 const byOffset = (table: string): Pages =>
   inPages((where) => `SELECT * FROM ${quote(table)}${where}`, ['"partition"', '"offset"'])
 

@@ -218,6 +218,8 @@ export interface TransactionalOptions extends Options {
 
 /** What a transaction may do. */
 export interface Transaction extends Writer {
+  /** Appends to any topic within the transaction, past what is gathered. */
+  readonly send: Producer["send"]
   /** Commits offsets of a group with the transaction. */
   readonly sendOffsets: (
     group: GroupMetadata,
@@ -263,7 +265,7 @@ export const transactional = (
                 Scope.Scope,
                 scope
               )
-              const result = yield* work({ flush, write, sendOffsets: producer.sendOffsets })
+              const result = yield* work({ flush, write, send: producer.send, sendOffsets: producer.sendOffsets })
               yield* flush
               return result
             })

@@ -1,6 +1,7 @@
 export * from "./Driver.ts"
 export * from "./KafkaError.ts"
 export * as KafkaOptions from "./KafkaOptions.ts"
+export * as KafkaChanges from "./KafkaChanges.ts"
 export * as KafkaLog from "./KafkaLog.ts"
 export * as KafkaSink from "./KafkaSink.ts"
 export * as KafkaSource from "./KafkaSource.ts"

@@ -49,29 +49,28 @@ export interface Options {
 /** The codec of a view's topic. */
 export const codecOf = (view: Any): Codec => JsonCodec.make(view.source.schema)
 
-/** Folds `[start.next, until)` and commits; gives where the partition stands then. */
-export const partition = Effect.fnUntraced(function* (
-  options: Options
-): Effect.fn.Return<Position, ViewError, OneLog | ViewStore> {
-  const { checkpoint = defaultCheckpoint, lease, prefer, start, until, view } = options
-  if (start.next >= until) return start
-  const log = yield* OneLog
-  const store = yield* ViewStore
-  const kernel = Kernel.make(view, start)
-  let records = 0
+/** What to feed a kernel with. */
+export interface FeedOptions extends Omit<Options, "lease" | "checkpoint"> {
+  /** Asked before each batch: end here, before `until`. */
+  readonly enough?: () => boolean
+}
 
-  const commit = Effect.suspend(() => {
-    records = 0
-    return Effect.mapError(store.commit(lease, [kernel.take()]), wrap)
-  })
+/** Feeds a kernel that stands at `start` with the records `[start.next, until)`; `onBatch` runs after each batch. */
+export const feed = Effect.fnUntraced(function* <E, R>(
+  options: FeedOptions,
+  kernel: Kernel.Kernel,
+  onBatch: (records: number) => Effect.Effect<void, E, R>
+): Effect.fn.Return<void, ViewError | E, OneLog | R> {
+  const { enough, prefer, start, until, view } = options
+  const log = yield* OneLog
   const { columns, topic } = view.source
   const read = { topic, partition: start.partition, from: start.next, until, columns, prefer }
   const batches = log.read(
     codecOf(view),
     options.maxRecords === undefined ? read : { ...read, maxRecords: options.maxRecords }
   )
-
-  yield* batches.pipe(
+  const wanted = enough === undefined ? batches : Stream.takeWhile(batches, () => !enough())
+  yield* wanted.pipe(
     Stream.mapError(wrap),
     Stream.runForEach((batch) =>
       Effect.gen(function* () {
@@ -88,12 +87,31 @@ export const partition = Effect.fnUntraced(function* (
             )
           }
         })
-        records += batch.count
         if (options.onProgress !== undefined) yield* options.onProgress(batch.count)
-        if (records >= checkpoint.records || kernel.pending() >= checkpoint.pending) yield* commit
+        yield* onBatch(batch.count)
       })
     )
   )
+})
+
+/** Folds `[start.next, until)` and commits; gives where the partition stands then. */
+export const partition = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<Position, ViewError, OneLog | ViewStore> {
+  const { checkpoint = defaultCheckpoint, lease, start, until, view } = options
+  if (start.next >= until) return start
+  const store = yield* ViewStore
+  const kernel = Kernel.make(view, start)
+  let records = 0
+
+  const commit = Effect.suspend(() => {
+    records = 0
+    return Effect.mapError(store.commit(lease, [kernel.take()]), wrap)
+  })
+  yield* feed(options, kernel, (count) => {
+    records += count
+    return records >= checkpoint.records || kernel.pending() >= checkpoint.pending ? commit : Effect.void
+  })
   yield* commit
   return kernel.position()
 })

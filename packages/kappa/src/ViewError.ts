@@ -1,5 +1,6 @@
 /** What can go wrong while a view is run, replayed, compared or promoted. */
 import { OneLogError } from "@headrace/archive/OneLog"
+import { ChangeSinkError } from "@headrace/core/ChangeSink"
 import { ViewStoreError } from "@headrace/core/ViewStore"
 import * as Schema from "effect/Schema"
 
@@ -49,6 +50,32 @@ export class WorkerFailed extends Schema.TaggedError<WorkerFailed>()("WorkerFail
   }
 }
 
+/** The store is ahead of the change stream: the version was folded without its output, so what changed can't be told any more. */
+export class OutputBehind extends Schema.TaggedError<OutputBehind>()("OutputBehind", {
+  view: Schema.String,
+  version: Schema.Int,
+  topic: Schema.String,
+  partition: Schema.Int,
+  /** Next offsets of the source partition. */
+  stream: Schema.Int,
+  store: Schema.Int
+}) {
+  override get message() {
+    return `the changes of view "${this.view}" version ${this.version} in "${this.topic}" stop before offset ${this.stream} of partition ${this.partition}, but the store holds it up to ${this.store}: it was folded without its output. Drop the version and run it again with the output, or name another topic, which begins with all rows`
+  }
+}
+/** The topic holds the changes of something else. */
+export class OutputOfAnother extends Schema.TaggedError<OutputOfAnother>()("OutputOfAnother", {
+  view: Schema.String,
+  version: Schema.Int,
+  topic: Schema.String,
+  detail: Schema.String
+}) {
+  override get message() {
+    return `"${this.topic}" can't take the changes of view "${this.view}" version ${this.version}: ${this.detail}. Declare version ${this.version + 1}, or name another topic`
+  }
+}
+
 /** The one error of this package. */
 export class ViewError extends Schema.TaggedError<ViewError>()("ViewError", {
   reason: Schema.Union([
@@ -57,8 +84,11 @@ export class ViewError extends Schema.TaggedError<ViewError>()("ViewError", {
     NotComparable,
     NothingToRollBack,
     WorkerFailed,
+    OutputBehind,
+    OutputOfAnother,
     OneLogError,
-    ViewStoreError
+    ViewStoreError,
+    ChangeSinkError
   ])
 }) {
   override get message() {

@@ -37,7 +37,8 @@ const text = (value: Value): string | null =>
     ? value
     : JSON.stringify({ id: 1, category: "a", total: 1, status: "ok", ts: 0, ...value })
 
-const records = (values: ReadonlyArray<Value>): Batch.ProducerBatch => {
+/** The values as records. */
+export const records = (values: ReadonlyArray<Value>): Batch.ProducerBatch => {
   const builder = new Batch.BatchBuilder(4, 64)
   for (const [i, value] of values.entries()) builder.add(null, text(value), 1000 + i)
   return builder.take()

@@ -5,6 +5,7 @@
 import { layer } from "@effect/vitest"
 import type * as Layer from "effect/Layer"
 import type { ViewStore } from "../ViewStore.ts"
+import { previews } from "./ViewStorePreviews.ts"
 import { versions } from "./ViewStoreVersions.ts"
 import { commits } from "./ViewStoreCommits.ts"
 import { state } from "./ViewStoreState.ts"
@@ -20,5 +21,6 @@ export const suite = <E>(name: string, driver: Layer.Layer<ViewStore, E>, capabi
   layer(driver, { timeout: "60 seconds", excludeTestServices: true })(`ViewStore contract: ${name}`, (it) => {
     versions(it)
     commits(it)
+    previews(it)
     state(it, capabilities)
   })

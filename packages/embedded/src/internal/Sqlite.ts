@@ -170,3 +170,13 @@ export const transaction = <A>(db: DatabaseSync, work: () => A, mode: "IMMEDIATE
     throw cause
   }
 }
+
+/** Runs `work` as {@link transaction} does, and takes back whatever it wrote. */
+export const rolledBack = <A>(db: DatabaseSync, work: () => A): A => {
+  db.exec("BEGIN IMMEDIATE")
+  try {
+    return work()
+  } finally {
+    if (db.isTransaction) db.exec("ROLLBACK")
+  }
+}

@@ -33,7 +33,7 @@ export const measure = async (folder: string, { mode, rounds, workers }: Options
 }
 
 /** Applied and late records by cell. */
-const cellsOf = (view: string) =>
+export const cellsOf = (view: string) =>
   Effect.gen(function* () {
     const store = yield* ViewStore
     const counts = new Map<string, { applied: number; late: number }>()
@@ -51,7 +51,7 @@ const cellsOf = (view: string) =>
   })
 
 /** The peak of this process's own resident memory, in MB. (`getrusage` counts the peak of the parent before the child was executed.) */
-const peak = (): number => {
+export const peak = (): number => {
   const kilobytes = /VmHWM:\s+(\d+) kB/.exec(readFileSync("/proc/self/status", "utf8"))?.[1]
   return Number(kilobytes) / 1024
 }

@@ -21,8 +21,8 @@ const sourceBatchBytes = 64 << 10
 
 const records = pool()
 
-/** Whether a topic holds exactly so many records of the pool, each at its place. */
-const isWhole = (topic: string, count: number) =>
+/** Reads a topic: how many records it holds, and whether each is the one of the pool that belongs at its place. */
+const inspect = (topic: string) =>
   Effect.gen(function* () {
     const at = Array.from({ length: partitions }, () => 0)
     let equal = true
@@ -34,7 +34,18 @@ const isWhole = (topic: string, count: number) =>
         })
       )
     )
-    return equal && at.reduce((a, b) => a + b, 0) === count
+    return { count: at.reduce((a, b) => a + b, 0), equal }
+  })
+
+/** Whether a topic holds exactly so many records of the pool, each at its place. What was committed just now may not be readable yet. */
+const isWhole = (topic: string, count: number) =>
+  Effect.gen(function* () {
+    let found = yield* inspect(topic)
+    for (let again = 0; found.count < count && again < 20; again++) {
+      yield* Effect.sleep("250 millis")
+      found = yield* inspect(topic)
+    }
+    return found.equal && found.count === count
   })
 
 interface Sides {
@@ -58,14 +69,17 @@ const measure = async (broker: string, all: ReadonlyArray<Sides>, reduced: boole
     await runtime.runPromise(KafkaDriver.use(({ admin }) => admin.deleteTopic(topic)))
     return result
   }
-  const side = async (client: Client, job: Job) => {
+  const side = async (name: string, client: Client, job: Job) => {
     if (job === "source") {
       const { seconds, sum } = await client.run(job, "source", size)
       return { rate: size / seconds, sum }
     }
     return withTopic(async (topic) => {
       const { seconds } = await client.run(job, topic, size)
-      checked &&= await runtime.runPromise(isWhole(topic, size))
+      if (!(await runtime.runPromise(isWhole(topic, size)))) {
+        console.error(`${name}: what was written isn't what was to be written`)
+        checked = false
+      }
       return { rate: size / seconds, sum: "" }
     })
   }
@@ -80,9 +94,10 @@ const measure = async (broker: string, all: ReadonlyArray<Sides>, reduced: boole
           ["raw_", raw]
         ] as const
         for (const [name, client] of turn % 2 === 0 ? pair : pair.toReversed()) {
-          const { rate, sum } = await side(client, job)
+          const title = `${name}${job}_${driver}`
+          const { rate, sum } = await side(title, client, job)
           if (job === "source") sums.add(sum)
-          found[`${name}${job}_${driver}`] = rate
+          found[title] = rate
         }
       }
       if (job === "source") found["java_source"] = await Java.consume(broker, "source", size)

@@ -14,6 +14,7 @@ import * as Kafka from "integration-suite/Kafka"
 import { median, metric, type Result, Steps } from "./harness.ts"
 import * as Fresh from "./kafka/Fresh.ts"
 import { topic } from "./kafka/Records.ts"
+import { peak } from "./Measure.ts"
 import { withFolder } from "./Projects.ts"
 
 /** How often the reader asks: what it adds to the latency, at most. */
@@ -22,6 +23,8 @@ const pollMillis = 4
 interface Child {
   readonly messages: Array<unknown>
   readonly next: () => Promise<unknown>
+  /** The peak of its resident memory, in MB. */
+  readonly rss: () => number
   readonly close: () => Promise<void>
 }
 
@@ -40,6 +43,7 @@ const start = (role: string, ...args: ReadonlyArray<string>): Child => {
       }
       return messages.shift()
     },
+    rss: () => peak(child.pid),
     close: async () => {
       if (child.connected) child.disconnect()
       await ended
@@ -115,7 +119,7 @@ const measure = async (broker: string, folder: string, reduced: boolean): Promis
         records_per_s: of("rate", "records/s")
       },
       ratios: {},
-      rss_mb: 0,
+      rss_mb: engine.rss(),
       checked: total.n === batches * Fresh.batchRecords && median(results.map((r) => r.rate)) > 0.98 * Fresh.rate,
       fingerprints: {}
     }

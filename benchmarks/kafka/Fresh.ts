@@ -75,13 +75,14 @@ const produce = (batches: number) =>
     return yield* Effect.never
   }).pipe(Effect.scoped)
 
-const follow = process.env["FOLLOW"] ?? "20 millis"
+/** The engine looks for more this long after it has committed what there was. */
+const follow = "20 millis"
 
 let told = false
 const engine = Live.run({
   views: [{ view, source: "benchmark" }],
   owner: "benchmark",
-  follow: follow as "20 millis",
+  follow,
   onCaughtUp: () =>
     Effect.sync(() => {
       if (told) return

@@ -12,7 +12,7 @@ export const open = (broker: string, pool: Pool): Promise<Client> => {
     clientId: "benchmark",
     brokers: [broker],
     logLevel: logLevel.NOTHING,
-    retry: { initialRetryTime: 5 }
+    retry: { initialRetryTime: 5, maxRetryTime: 500, retries: 50 }
   })
   const options = {
     createPartitioner: Partitioners.DefaultPartitioner,

@@ -1,6 +1,6 @@
 /**
  * `@platformatic/kafka`'s own clients, tuned: idempotent and all replicas as ours, values stay buffers, partitions are given (no hashing), the
- * next batch is encoded while one is under way, no pauses between retries.
+ * next batch is encoded while one is under way, short pauses before a transaction is tried again.
  */
 import { randomUUID } from "node:crypto"
 import { Consumer, Producer } from "@platformatic/kafka"
@@ -12,7 +12,7 @@ const send = 1_000
 const depth = 2
 
 export const open = (broker: string, pool: Pool): Promise<Client> => {
-  const base = { clientId: "benchmark", bootstrapBrokers: [broker], retryDelay: 5, strict: false }
+  const base = { clientId: "benchmark", bootstrapBrokers: [broker] }
   const producer = new Producer({ ...base, idempotent: true })
 
   /** Messages of the pool with the topic in them, in groups of so many. */
@@ -35,7 +35,7 @@ export const open = (broker: string, pool: Pool): Promise<Client> => {
   }
 
   const transactions = async (topic: string, records: number) => {
-    const own = new Producer({ ...base, idempotent: true, transactionalId: `raw-${topic}` })
+    const own = new Producer({ ...base, idempotent: true, transactionalId: `raw-${topic}`, retryDelay: 5 })
     const groups = grouped(topic, transactionRecords)
     const started = performance.now()
     for (let n = 0, i = 0; n < records; n += transactionRecords, i = (i + 1) % groups.length) {
@@ -49,7 +49,7 @@ export const open = (broker: string, pool: Pool): Promise<Client> => {
   }
 
   const source = async (topic: string, records: number) => {
-    const consumer = new Consumer({ ...base, groupId: randomUUID() })
+    const consumer = new Consumer({ ...base, groupId: randomUUID(), retries: 100, retryDelay: 100 })
     const stream = await consumer.consume({
       topics: [topic],
       mode: "manual",

@@ -152,7 +152,7 @@ const measure = async (broker: string, all: ReadonlyArray<Sides>, reduced: boole
   }
 }
 
-export const run = (reduced: boolean): Promise<Result> =>
+const main = (reduced: boolean): Promise<Result> =>
   Effect.gen(function* () {
     yield* Java.libs
     const { bootstrap } = yield* Kafka.start("process")
@@ -166,3 +166,14 @@ export const run = (reduced: boolean): Promise<Result> =>
       all.push({ driver, ours: yield* start("ours", driver), raw: yield* start("raw", driver) })
     return yield* Effect.promise(() => measure(bootstrap, all, reduced))
   }).pipe(Effect.scoped, Effect.runPromise)
+
+export const run = async (reduced: boolean): Promise<Result> => {
+  // Ended by exiting, this process takes the broker with it.
+  const stop = () => process.exit(130)
+  process.once("SIGINT", stop).once("SIGTERM", stop)
+  try {
+    return await main(reduced)
+  } finally {
+    process.off("SIGINT", stop).off("SIGTERM", stop)
+  }
+}

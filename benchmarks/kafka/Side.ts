@@ -3,6 +3,7 @@
  * `Side.ts ours|raw platformatic|kafkajs BROKER`. It takes jobs by message and answers with seconds.
  */
 import { fork } from "node:child_process"
+import { setTimeout as sleep } from "node:timers/promises"
 import type { Answer, Client, Driver, Job, Whose } from "./Client.ts"
 import * as Ours from "./Ours.ts"
 import * as RawKafkaJs from "./RawKafkaJs.ts"
@@ -54,5 +55,6 @@ if (import.meta.main) {
       }
     )
   })
-  process.once("disconnect", () => void client.close().finally(() => process.exit(0)))
+  // Closing waits for the broker, which may be gone.
+  process.once("disconnect", () => void Promise.race([client.close(), sleep(5_000)]).finally(() => process.exit(0)))
 }

@@ -33,7 +33,7 @@ export const measure = async (folder: string, { mode, rounds, workers }: Options
 }
 
 /** Applied and late records by cell. */
-const cellsOf = (view: string) =>
+export const cellsOf = (view: string) =>
   Effect.gen(function* () {
     const store = yield* ViewStore
     const counts = new Map<string, { applied: number; late: number }>()
@@ -50,9 +50,9 @@ const cellsOf = (view: string) =>
     return [...counts].map(([name, { applied, late }]) => `${name} ${applied} ${late}`)
   })
 
-/** The peak of this process's own resident memory, in MB. (`getrusage` counts the peak of the parent before the child was executed.) */
-const peak = (): number => {
-  const kilobytes = /VmHWM:\s+(\d+) kB/.exec(readFileSync("/proc/self/status", "utf8"))?.[1]
+/** The peak of a process's own resident memory, in MB. (`getrusage` counts the peak of the parent before the child was executed.) */
+export const peak = (pid: number | "self" = "self"): number => {
+  const kilobytes = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]
   return Number(kilobytes) / 1024
 }
 

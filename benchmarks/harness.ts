@@ -37,6 +37,14 @@ export const metric = (values: ReadonlyArray<number>, unit: string): Metric => (
 export const ratio = (ours: ReadonlyArray<number>, theirs: ReadonlyArray<number>): number =>
   median(ours.map((v, i) => v / theirs[i]!))
 
+/** The upper quartile of the ratios of pairs. */
+export const upperQuartile = (ours: ReadonlyArray<number>, theirs: ReadonlyArray<number>): number => {
+  const sorted = ours.map((v, i) => v / theirs[i]!).toSorted((a, b) => a - b)
+  const at = 0.75 * (sorted.length - 1)
+  const [low, high] = [sorted[Math.floor(at)]!, sorted[Math.ceil(at)]!]
+  return low + (high - low) * (at - Math.floor(at))
+}
+
 export const round3 = (result: Result): Result => {
   const short = (n: number) => Number(n.toPrecision(4))
   return {

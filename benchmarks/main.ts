@@ -3,6 +3,9 @@ import { parseArgs } from "node:util"
 import { type Result, round3 } from "./harness.ts"
 
 const benches: Readonly<Record<string, () => Promise<{ readonly run: (reduced: boolean) => Promise<Result> }>>> = {
+  kafka: () => import("./kafka.ts"),
+  latency: () => import("./latency.ts"),
+  live: () => import("./live.ts"),
   log: () => import("./log.ts"),
   replay: () => import("./replay.ts")
 }

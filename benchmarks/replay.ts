@@ -4,17 +4,13 @@
  * without and with the lateness per partition, and the same view live from the embedded log. Then one and two worker threads over four
  * times as many orders. A round of ours is the median of two (then of five) in one process, the first of which compiles.
  */
-import { createHash } from "node:crypto"
 import { join } from "node:path"
 import * as Duck from "./Duck.ts"
 import * as Orders from "example-orders/Orders"
+import { fingerprint, totalOf } from "./Cells.ts"
 import { metric, median, ratio, type Result, Steps } from "./harness.ts"
 import { measure } from "./Measure.ts"
 import { prepareArchive, prepareLog, withFolder } from "./Projects.ts"
-
-/** A hash of cells as text, whatever their order. */
-const fingerprint = (cells: ReadonlyArray<string>): string =>
-  createHash("sha256").update(cells.toSorted().join("\n")).digest("hex").slice(0, 32)
 
 /** The cells of the first orders by a plain loop over them. */
 const expected = (rows: number): ReadonlyArray<string> => {
@@ -24,12 +20,6 @@ const expected = (rows: number): ReadonlyArray<string> => {
     if (status === "completed") counts.set(cell, (counts.get(cell) ?? 0) + 1)
   })
   return [...counts].map(([cell, n]) => `${cell} ${n}`)
-}
-
-/** Applied and late together: what a query without lateness counts. */
-const totalOf = (cell: string): string => {
-  const [category, start, applied, late] = cell.split(" ")
-  return `${category} ${start} ${Number(applied) + Number(late)}`
 }
 
 const millions = (n: number): string => `${(n / 1e6).toFixed(2)} M rows/s`

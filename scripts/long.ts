@@ -16,7 +16,10 @@ const suites: ReadonlyArray<readonly [name: string, command: string]> = [
   ["main job", "node examples/flights/main.ts"],
   ["neutral readers", "node examples/flights/readers.ts"],
   ["integration", "node testcontainers/run.ts"],
-  ["replay benchmark", "node benchmarks/main.ts replay --json"]
+  ["replay benchmark", "node benchmarks/main.ts replay --json"],
+  ["Kafka benchmark", "node benchmarks/main.ts kafka --json"],
+  ["live benchmark", "node benchmarks/main.ts live --json"],
+  ["latency benchmark", "node benchmarks/main.ts latency --json"]
 ]
 
 const root = join(import.meta.dirname, "..")

@@ -10,6 +10,7 @@ import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { BrokerError, Missing } from "./BrokerError.ts"
 import * as Command from "./Command.ts"
+import * as Jars from "./Jars.ts"
 import * as KafkaJars from "./KafkaJars.ts"
 
 /** The name of the image. */
@@ -42,7 +43,7 @@ const missing = (what: string, todo: string) => new BrokerError({ reason: new Mi
 
 /** The Java home with `jlink` and its modules. */
 const findJdk: Effect.Effect<string, BrokerError> = Effect.gen(function* () {
-  const settings = yield* Command.run(KafkaJars.java, ["-XshowSettings:properties", "-version"], { seconds: 20 }).pipe(
+  const settings = yield* Command.run(Jars.java, ["-XshowSettings:properties", "-version"], { seconds: 20 }).pipe(
     Effect.mapError(() => missing("there is no java to build the image from", "install a JDK of version 17 or newer"))
   )
   const home = process.env["JAVA_HOME"] ?? /java\.home = (.+)/.exec(settings)?.[1]?.trim() ?? ""
@@ -74,9 +75,9 @@ const copyLibraries = (context: string): Effect.Effect<void, BrokerError> =>
   Effect.gen(function* () {
     const runtime = path.join(context, "java")
     const libraries = path.join(runtime, "lib")
-    const names = yield* KafkaJars.io("list", libraries, () => fs.readdir(libraries))
+    const names = yield* Jars.io("list", libraries, () => fs.readdir(libraries))
     for (const name of names.filter((n) => unused.test(n)))
-      yield* KafkaJars.io("delete", name, () => fs.rm(path.join(libraries, name)))
+      yield* Jars.io("delete", name, () => fs.rm(path.join(libraries, name)))
     const kept = names.filter((n) => n.endsWith(".so") && !unused.test(n)).map((n) => path.join(libraries, n))
     const needed = yield* librariesOf([
       ...kept,
@@ -93,7 +94,7 @@ const copyLibraries = (context: string): Effect.Effect<void, BrokerError> =>
     for (const file of needed) {
       if (file.startsWith(runtime)) continue
       const target = path.join(context, "root", file)
-      yield* KafkaJars.io("copy", file, async () => {
+      yield* Jars.io("copy", file, async () => {
         await fs.mkdir(path.dirname(target), { recursive: true })
         await fs.copyFile(await fs.realpath(file), target)
       })
@@ -104,9 +105,9 @@ const copyLibraries = (context: string): Effect.Effect<void, BrokerError> =>
 export const build: Effect.Effect<void, BrokerError> = Effect.gen(function* () {
   yield* Effect.logInfo(`building ${tag} (half a minute)`)
   const [jdk, busybox, jars] = [yield* findJdk, yield* findBusybox, yield* KafkaJars.libs]
-  const context = path.join(KafkaJars.cache, `image-${randomUUID()}`)
+  const context = path.join(Jars.cache, `image-${randomUUID()}`)
   yield* Effect.addFinalizer(() => Effect.promise(() => fs.rm(context, { recursive: true, force: true })))
-  yield* KafkaJars.io("copy", recipe, async () => {
+  yield* Jars.io("copy", recipe, async () => {
     await fs.cp(recipe, context, { recursive: true })
     await fs.mkdir(path.join(context, "root/bin"), { recursive: true })
     await fs.cp(jars, path.join(context, "libs"), { recursive: true })

@@ -12,6 +12,7 @@ import * as path from "node:path"
 import { BrokerError, CommandFailed } from "./BrokerError.ts"
 import * as Command from "./Command.ts"
 import type { Driver } from "./Driver.ts"
+import * as Jars from "./Jars.ts"
 import * as KafkaJars from "./KafkaJars.ts"
 import * as KafkaSettings from "./KafkaSettings.ts"
 import * as Owner from "./Owner.ts"
@@ -41,14 +42,14 @@ const pidFile = "broker.pid"
 
 /** Brokers of processes that are gone, and their folders. A process id may have a new owner: it must still run a broker of that folder. */
 const removeOrphans: Effect.Effect<void, BrokerError> = Effect.gen(function* () {
-  for (const name of yield* KafkaJars.io("list", tmpdir(), () => readdir(tmpdir()))) {
+  for (const name of yield* Jars.io("list", tmpdir(), () => readdir(tmpdir()))) {
     if (!Owner.isOrphan(name)) continue
     const folder = path.join(tmpdir(), name)
     const pid = yield* Effect.promise(() => readFile(path.join(folder, pidFile), "utf8").catch(() => ""))
     const command =
       pid === "" ? "" : yield* Command.run("ps", ["-o", "args=", "-p", pid]).pipe(Effect.orElseSucceed(() => ""))
     if (command.includes(folder)) process.kill(Number(pid), "SIGKILL")
-    yield* KafkaJars.io("delete", folder, () => rm(folder, { recursive: true, force: true }))
+    yield* Jars.io("delete", folder, () => rm(folder, { recursive: true, force: true }))
   }
 })
 
@@ -60,7 +61,7 @@ export const make = (settings: Readonly<Record<string, string>>): Effect.Effect<
     yield* removeOrphans
     const folder = path.join(tmpdir(), Owner.name())
     yield* Effect.acquireRelease(
-      KafkaJars.io("make", folder, () => mkdir(folder)),
+      Jars.io("make", folder, () => mkdir(folder)),
       () => Effect.promise(() => rm(folder, { recursive: true, force: true }))
     )
     const data = path.join(folder, "data")
@@ -77,7 +78,7 @@ export const make = (settings: Readonly<Record<string, string>>): Effect.Effect<
         )
       )
       if (formatted) return
-      yield* Command.run(KafkaJars.java, [
+      yield* Command.run(Jars.java, [
         "-XX:TieredStopAtLevel=1",
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
         ...classes,
@@ -91,7 +92,7 @@ export const make = (settings: Readonly<Record<string, string>>): Effect.Effect<
     const launch: Effect.Effect<void, BrokerError> = Effect.callback((resume) => {
       const log = fs.openSync(logFile, "a")
       const child = spawn(
-        KafkaJars.java,
+        Jars.java,
         [
           "-Xms512m",
           "-Xmx512m",
@@ -147,7 +148,7 @@ export const make = (settings: Readonly<Record<string, string>>): Effect.Effect<
         Effect.gen(function* () {
           const place = { host: "127.0.0.1", ports, advertised: ports.client, data }
           const text = KafkaSettings.toFile(KafkaSettings.properties(place, settings))
-          yield* KafkaJars.io("write", file, () => writeFile(file, text))
+          yield* Jars.io("write", file, () => writeFile(file, text))
           yield* format
           yield* launch
         }),
@@ -155,6 +156,6 @@ export const make = (settings: Readonly<Record<string, string>>): Effect.Effect<
       pause: signal("SIGSTOP"),
       resume: signal("SIGCONT"),
       isUp: Effect.sync(() => running !== undefined),
-      log: KafkaJars.io("read", logFile, () => readFile(logFile, "utf8"))
+      log: Jars.io("read", logFile, () => readFile(logFile, "utf8"))
     }
   })

@@ -98,8 +98,10 @@ export const make = (options: Options = {}): Effect.Effect<Core.Service, KafkaEr
 
     const rangesOf = (topic: TopicInfo): Effect.Effect<Core.TopicDescription, KafkaError> =>
       Effect.gen(function* () {
-        const begins = yield* admin.offsets(topic.name, "earliest")
-        const ends = yield* admin.offsets(topic.name, "latest")
+        const [begins, ends] = yield* Effect.all(
+          [admin.offsets(topic.name, "earliest"), admin.offsets(topic.name, "latest")],
+          { concurrency: 2 }
+        )
         const partitions = begins.map((begin, partition) => ({
           partition,
           begin,

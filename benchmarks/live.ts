@@ -1,0 +1,102 @@
+/**
+ * View d's shape (completed orders by minute and category) over orders in 4 partitions of a Kafka topic: ours live into the SQLite store,
+ * beside Kafka Streams with 24 hours of grace, exactly-once-v2 and one thread. Ours counts from opening the log and the store to the last
+ * commit, Streams from its first order to its last one counted: without its start, its rebalance and its last commit.
+ */
+import { rmSync } from "node:fs"
+import { join } from "node:path"
+import { BatchBuilder } from "@headrace/core/Batch"
+import { EventLog } from "@headrace/core/EventLog"
+import { KafkaDriver } from "@headrace/kafka/Driver"
+import { Effect } from "effect"
+import * as Orders from "example-orders/Orders"
+import * as Kafka from "integration-suite/Kafka"
+import { fingerprint, totalOf } from "./Cells.ts"
+import { metric, ratio, type Result, Steps } from "./harness.ts"
+import * as Java from "./kafka/Java.ts"
+import * as View from "./kafka/View.ts"
+import { partitions, withFolder } from "./Projects.ts"
+
+/** Of a batch in the topic. */
+const batchRecords = 1_000
+
+/** Writes orders to the topic `orders`, order `i` to partition `i % partitions`; gives how many are completed. */
+const prepare = (rows: number) =>
+  Effect.gen(function* () {
+    const log = yield* EventLog
+    yield* log.createTopic("orders", { partitions })
+    const { send } = yield* (yield* KafkaDriver).producer()
+    const builders = Array.from({ length: partitions }, () => new BatchBuilder(batchRecords, batchRecords * 200))
+    const cursor = new Orders.Cursor({ rows })
+    let completed = 0
+    for (let more = true; more;) {
+      more = false
+      for (let n = 0; n < partitions * batchRecords && cursor.next(); n++) {
+        more = true
+        const { order } = cursor
+        if (order.status === "completed") completed++
+        builders[order.index % partitions]!.add(Orders.orderId(order.index), Orders.json(order), order.ts)
+      }
+      const items = builders.flatMap((builder, partition) =>
+        builder.count === 0 ? [] : [{ topic: "orders", partition, records: builder.take() }]
+      )
+      if (items.length > 0) yield* send(items)
+    }
+    return completed
+  }).pipe(Effect.scoped)
+
+/** Kafka Streams from the beginning: seconds, and its cells. */
+const streams = async (broker: string, state: string, application: string, completed: number) => {
+  const program = join(import.meta.dirname, "kafka-streams/CompletedPerMinute.java")
+  const args = [program, broker, "orders", application, state, String(completed)]
+  const [seconds, ...cells] = (await Java.run(args)).trim().split("\n")
+  return { seconds: Number(seconds), cells }
+}
+
+const thousands = (rate: number): string => `${Math.round(rate / 1000)} k records/s`
+
+const measure = async (broker: string, folder: string, reduced: boolean): Promise<Result> => {
+  const [rows, rounds] = reduced ? [500_000, 3] : [5_000_000, 7]
+  const steps = new Steps(rounds + 1)
+  const completed = await Effect.runPromise(prepare(rows).pipe(Effect.provide(View.log(broker))))
+  steps.done(`topic of ${rows} orders`)
+  const figures = { ours: [] as Array<number>, streams: [] as Array<number> }
+  const found = { ours: new Set<string>(), streams: new Set<string>() }
+  let rss = 0
+  for (let i = 1; i <= rounds; i++) {
+    const state = join(folder, `state-${i}`)
+    const ours = await View.measure(broker, join(folder, `views-${i}.db`))
+    const theirs = await streams(broker, state, `streams-${i}`, completed)
+    rmSync(state, { recursive: true, force: true })
+    figures.ours.push(rows / ours.seconds[0]!)
+    figures.streams.push(rows / theirs.seconds)
+    found.ours.add(fingerprint(ours.cells.map(totalOf)))
+    found.streams.add(fingerprint(theirs.cells))
+    rss = Math.max(rss, ours.rss)
+    steps.done(
+      `round ${i} of ${rounds}: ours ${thousands(figures.ours.at(-1)!)}, Kafka Streams ${thousands(figures.streams.at(-1)!)}`
+    )
+  }
+  const [ours, theirs] = [[...found.ours].join(", "), [...found.streams].join(", ")]
+  return {
+    bench: "live",
+    rounds,
+    metrics: {
+      records_per_s: metric(figures.ours, "records/s"),
+      kafka_streams_records_per_s: metric(figures.streams, "records/s")
+    },
+    ratios: { kafka_streams: ratio(figures.ours, figures.streams) },
+    rss_mb: rss,
+    checked: found.ours.size === 1 && ours === theirs,
+    fingerprints: { ours, kafka_streams: theirs }
+  }
+}
+
+export const run = (reduced: boolean): Promise<Result> =>
+  withFolder((folder) =>
+    Effect.gen(function* () {
+      yield* Java.libs
+      const { bootstrap } = yield* Kafka.start("process")
+      return yield* Effect.promise(() => measure(bootstrap, folder, reduced))
+    }).pipe(Effect.scoped, Effect.runPromise)
+  )

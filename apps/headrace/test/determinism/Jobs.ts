@@ -89,12 +89,12 @@ const archive = (
   die: Faults.Die
 ) =>
   Effect.gen(function* () {
-    const { view: any } = yield* declaredOf(project, view, 1)
+    const declared = yield* declaredOf(project, view, 1)
     const { crash, fileRows, rowGroupRows } = round
     const run = (rows: number) =>
       Archiver.run({
         topic: "orders",
-        codec: Fold.codecOf(any),
+        codec: Fold.codecOf(declared.view),
         until: new Map(until.entries()),
         fileRows: rows,
         rowGroupRows

@@ -1,5 +1,5 @@
 /** The requests of a group's member (KIP-848). */
-import { type Api, byTopic, type PartitionCode } from "./Api.ts"
+import { type Api, byTopic, type PartitionCode, partitionCodes } from "./Api.ts"
 import type { CommittedOffset } from "./TransactionApi.ts"
 
 export interface AssignedTopic {
@@ -92,18 +92,6 @@ export const offsetCommit: Api<
       .tags(),
   read: (r) => {
     r.int32()
-    return r
-      .array(() => {
-        const topic = r.string()
-        const partitions = r.array(() => {
-          const partition = r.int32()
-          const code = r.int16()
-          r.tags()
-          return { topic, partition, code }
-        })
-        r.tags()
-        return partitions
-      })
-      .flat()
+    return partitionCodes(r)
   }
 }

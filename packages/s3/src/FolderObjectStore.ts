@@ -2,27 +2,35 @@
  * The object store in a local folder: an object is a file, its key the path below the folder. Processes of one machine may share it.
  *
  * Files of other programs under the folder count as objects. Unfinished files (`.headrace-tmp-*`) don't; those that a crash left may be
- * deleted while no writer runs. `putIfAbsent` needs a file system with hard links.
+ * deleted while no writer runs. `putIfAbsent` needs a file system with hard links; `putIfMatch` is unsupported, since no file system compares and
+ * replaces a file in one step.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
+import type { BigIntStats } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import * as DurableFile from "./internal/DurableFile.ts"
 import { codeOf, fromErrno } from "./internal/errno.ts"
-import { walk } from "./internal/walk.ts"
+import { plan } from "./internal/rangePlan.ts"
+import { foldersBelow, walk } from "./internal/walk.ts"
 import { putStream } from "./internal/putStream.ts"
 import { checkKey, checkPrefix, checkRange } from "./Key.ts"
-import { type ObjectHead, ObjectStore, type Service } from "./ObjectStore.ts"
-import { NotFound, ObjectStoreError } from "./ObjectStoreError.ts"
+import { type ObjectHead, ObjectStore, type Range, type Service } from "./ObjectStore.ts"
+import { Changed, NotFound, ObjectStoreError, Unsupported } from "./ObjectStoreError.ts"
 
 /** `path` is the folder, absolute or relative to the working directory when the layer is built; it is made when missing. */
 export interface Options {
   readonly path: string
 }
 
+const noCompare = new Error("a folder can't compare and replace in one step")
+const deletedAtOnce = 16
+
 const absent = ["ENOENT", "ENOTDIR", "EISDIR"]
+
+const etagOf = (stats: BigIntStats) => `"${stats.mtimeNs}-${stats.size}-${stats.ino}"`
 
 /** The driver as a value. Fails when the folder can't be made. */
 export const make = (options: Options): Effect.Effect<Service, ObjectStoreError> =>
@@ -36,7 +44,7 @@ export const make = (options: Options): Effect.Effect<Service, ObjectStoreError>
       try {
         const stats = await fs.stat(file, { bigint: true })
         if (!stats.isFile()) return undefined
-        return { size: Number(stats.size), etag: `"${stats.mtimeNs}-${stats.size}-${stats.ino}"` }
+        return { size: Number(stats.size), etag: etagOf(stats) }
       } catch (cause) {
         if (absent.includes(codeOf(cause))) return undefined
         throw cause
@@ -55,6 +63,20 @@ export const make = (options: Options): Effect.Effect<Service, ObjectStoreError>
           (file) => Effect.andThen(DurableFile.write(file, bytes), publish(file)),
           DurableFile.discard
         )
+    const remove = (key: string) =>
+      Effect.tryPromise({
+        try: async () => {
+          try {
+            await fs.unlink(pathOf(key))
+          } catch (cause) {
+            // A folder is no object; Linux answers EISDIR, macOS EPERM, and Deno ENOTEMPTY.
+            if ([...absent, "ENOTEMPTY"].includes(codeOf(cause))) return
+            if (codeOf(cause) === "EPERM" && (await fs.stat(pathOf(key))).isDirectory()) return
+            throw cause
+          }
+        },
+        catch: fromErrno(key, "delete")
+      })
     const openWrite: Service["openWrite"] = (key) =>
       Effect.map(Effect.acquireRelease(temporary(key), DurableFile.discard), (file) => ({
         write: (bytes) => DurableFile.write(file, bytes),
@@ -78,49 +100,78 @@ export const make = (options: Options): Effect.Effect<Service, ObjectStoreError>
           checkRange(key, start, end),
           read(key, (file) => readRange(file, start, end))
         ),
+      getRanges: (key, ranges, { etag } = {}) =>
+        Effect.gen(function* () {
+          yield* checkKey(key)
+          for (const { end, start } of ranges) yield* checkRange(key, start, end)
+          const found = yield* read(key, (file) => readRanges(file, ranges, etag))
+          return found ?? (yield* new ObjectStoreError({ reason: new Changed({ key, expected: etag ?? "" }) }))
+        }),
       head: (key) => read(key, head),
       put: writing(DurableFile.replace),
       putIfAbsent: writing(DurableFile.create),
+      putIfMatch: (key) =>
+        Effect.andThen(
+          checkKey(key),
+          Effect.fail(
+            new ObjectStoreError({ reason: new Unsupported({ key, operation: "replace", cause: noCompare }) })
+          )
+        ),
       openWrite,
       putStream: putStream(openWrite),
       list: (prefix) => Stream.unwrap(Effect.map(checkPrefix(prefix), () => walk(root, prefix))),
-      delete: (key) =>
-        Effect.andThen(
-          checkKey(key),
-          Effect.tryPromise({
-            try: async () => {
-              try {
-                await fs.unlink(pathOf(key))
-              } catch (cause) {
-                // A folder is no object; Linux answers EISDIR, macOS EPERM, and Deno ENOTEMPTY.
-                if ([...absent, "ENOTEMPTY"].includes(codeOf(cause))) return
-                if (codeOf(cause) === "EPERM" && (await fs.stat(pathOf(key))).isDirectory()) return
-                throw cause
-              }
-            },
-            catch: fromErrno(key, "delete")
-          })
-        )
+      folders: (prefix) => Stream.unwrap(Effect.map(checkPrefix(prefix), () => foldersBelow(root, prefix))),
+      delete: (key) => Effect.andThen(checkKey(key), remove(key)),
+      deleteMany: (keys) =>
+        Effect.gen(function* () {
+          for (const key of keys) yield* checkKey(key)
+          yield* Effect.forEach(keys, remove, { concurrency: deletedAtOnce, discard: true })
+        })
     }
   })
 
-const readRange = async (file: string, start: number, end: number): Promise<Uint8Array> => {
+/** A file that is open keeps its content, whatever is put under its name meanwhile. */
+const withFile = async <A>(file: string, f: (handle: fs.FileHandle, stats: BigIntStats) => Promise<A>): Promise<A> => {
   const handle = await fs.open(file, "r")
   try {
-    const stats = await handle.stat()
+    const stats = await handle.stat({ bigint: true })
     if (!stats.isFile()) throw Object.assign(new Error("a folder"), { code: "EISDIR" })
-    const bytes = new Uint8Array(Math.max(0, Math.min(end, stats.size) - start))
-    let filled = 0
-    while (filled < bytes.length) {
-      const { bytesRead } = await handle.read(bytes, filled, bytes.length - filled, start + filled)
-      if (bytesRead === 0) break
-      filled += bytesRead
-    }
-    return filled === bytes.length ? bytes : bytes.slice(0, filled)
+    return await f(handle, stats)
   } finally {
     await handle.close()
   }
 }
+
+const readPart = async (handle: fs.FileHandle, size: number, { end, start }: Range): Promise<Uint8Array> => {
+  const bytes = new Uint8Array(Math.max(0, Math.min(end, size) - start))
+  let filled = 0
+  while (filled < bytes.length) {
+    const { bytesRead } = await handle.read(bytes, filled, bytes.length - filled, start + filled)
+    if (bytesRead === 0) break
+    filled += bytesRead
+  }
+  return filled === bytes.length ? bytes : bytes.slice(0, filled)
+}
+
+const readRange = (file: string, start: number, end: number): Promise<Uint8Array> =>
+  withFile(file, (handle, { size }) => readPart(handle, Number(size), { start, end }))
+
+/** `undefined` when the file's etag isn't the expected one. */
+const readRanges = (
+  file: string,
+  ranges: ReadonlyArray<Range>,
+  etag: string | undefined
+): Promise<ReadonlyArray<Uint8Array> | undefined> =>
+  withFile(file, async (handle, stats) => {
+    if (etag !== undefined && etagOf(stats) !== etag) return undefined
+    const out: Array<Uint8Array> = ranges.map(() => new Uint8Array())
+    // The file system reads ahead, so only ranges that touch are read as one.
+    for (const { answers, end, start } of plan(ranges, { gap: 0, limit: 1 << 24 })) {
+      const bytes = await readPart(handle, Number(stats.size), { start, end })
+      for (const i of answers) out[i] = bytes.subarray(ranges[i]!.start - start, ranges[i]!.end - start)
+    }
+    return out
+  })
 
 /** The driver. Fails when the folder can't be made. */
 export const layer = (options: Options): Layer.Layer<ObjectStore, ObjectStoreError> =>

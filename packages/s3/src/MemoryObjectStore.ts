@@ -5,7 +5,7 @@ import * as Stream from "effect/Stream"
 import { putStream } from "./internal/putStream.ts"
 import { checkKey, checkPrefix, checkRange, compareKeys } from "./Key.ts"
 import { ObjectStore, type Service } from "./ObjectStore.ts"
-import { Io, NotFound, ObjectStoreError } from "./ObjectStoreError.ts"
+import { Changed, Io, NotFound, ObjectStoreError } from "./ObjectStoreError.ts"
 
 const pageSize = 1000
 
@@ -78,6 +78,24 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
         store(key, bytes.slice())
         return "created"
       }),
+    getRanges: (key, ranges, options) =>
+      Effect.andThen(
+        checkKey(key),
+        Effect.gen(function* () {
+          for (const { end, start } of ranges) yield* checkRange(key, start, end)
+          const bytes = yield* find(key)
+          const expected = options?.etag
+          if (expected !== undefined && headOf(key)?.etag !== expected)
+            return yield* new ObjectStoreError({ reason: new Changed({ key, expected }) })
+          return ranges.map(({ end, start }) => bytes.slice(start, end))
+        })
+      ),
+    putIfMatch: (key, bytes, etag) =>
+      Effect.map(checkKey(key), () => {
+        if (headOf(key)?.etag !== etag) return "changed"
+        store(key, bytes.slice())
+        return "replaced"
+      }),
     openWrite,
     putStream: putStream(openWrite),
     list: (prefix) =>
@@ -91,6 +109,22 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
           )
         })
       ),
+    folders: (prefix) =>
+      Stream.unwrap(
+        Effect.map(checkPrefix(prefix), () => {
+          const found = new Set<string>()
+          for (const key of objects.keys()) {
+            const slash = key.indexOf("/", prefix.length)
+            if (slash >= 0 && key.startsWith(prefix)) found.add(key.slice(0, slash + 1))
+          }
+          return Stream.fromArray([...found].sort(compareKeys))
+        })
+      ),
+    deleteMany: (keys) =>
+      Effect.gen(function* () {
+        for (const key of keys) yield* checkKey(key)
+        for (const key of keys) objects.delete(key)
+      }),
     delete: (key) =>
       Effect.map(checkKey(key), () => {
         objects.delete(key)

@@ -77,7 +77,66 @@ export class Unsupported extends Schema.TaggedError<Unsupported>()("Unsupported"
   cause: Schema.Defect()
 }) {
   override get message(): string {
-    return `this storage can't ${this.operation} "${this.key}"; use a file system with hard links, or an S3 bucket`
+    const detail = this.cause instanceof Error ? ` (${this.cause.message})` : ""
+    return `this storage can't ${this.operation} "${this.key}"${detail}; use a file system with hard links, or an S3 bucket`
+  }
+}
+
+/** The bucket isn't there (any more). Nothing was read or written. */
+export class BucketNotFound extends Schema.TaggedError<BucketNotFound>()("BucketNotFound", {
+  bucket: Schema.String,
+  endpoint: Schema.String
+}) {
+  override get message(): string {
+    return `there is no bucket "${this.bucket}" at ${this.endpoint}; create it, or correct the bucket's name, the region or the endpoint`
+  }
+}
+
+/** The store doesn't take the credentials: wrong, expired, or none were found. Nothing was read or written. */
+export class CredentialsRejected extends Schema.TaggedError<CredentialsRejected>()("CredentialsRejected", {
+  bucket: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message(): string {
+    const detail = this.cause instanceof Error ? ` (${this.cause.message})` : ""
+    return `the credentials for bucket "${this.bucket}" were not accepted${detail}; renew them, or correct the access key, the secret or this machine's clock`
+  }
+}
+
+/** The store asks for fewer requests (HTTP 429; 503 SlowDown), after every retry. Nothing was changed. */
+export class Throttled extends Schema.TaggedError<Throttled>()("Throttled", {
+  key: Schema.String,
+  operation: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message(): string {
+    const detail = this.cause instanceof Error ? ` (${this.cause.message})` : ""
+    return `the store throttles: could not ${this.operation} "${this.key}"${detail}; send fewer requests at once, or allow more retries`
+  }
+}
+
+/**
+ * The store didn't answer, or not whole: no connection, a reset, a time-out, a server error, a body that ended early; after every retry. Of a
+ * write or a delete it isn't known whether it took effect, but it can be done again.
+ */
+export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable", {
+  key: Schema.String,
+  operation: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message(): string {
+    const detail = this.cause instanceof Error ? ` (${this.cause.message})` : ""
+    return `the store is unavailable: could not ${this.operation} "${this.key}"${detail}; check the endpoint and the network, then try again`
+  }
+}
+
+/** The object was replaced after the caller, or the first of several reads, saw it. What was read is discarded. */
+export class Changed extends Schema.TaggedError<Changed>()("Changed", {
+  key: Schema.String,
+  expected: Schema.String
+}) {
+  override get message(): string {
+    return `"${this.key}" is no longer the object with etag ${this.expected}; read its head again and start over`
   }
 }
 
@@ -102,6 +161,11 @@ export const Reason = Schema.Union([
   InvalidKey,
   InvalidRange,
   Unsupported,
+  BucketNotFound,
+  CredentialsRejected,
+  Throttled,
+  Unavailable,
+  Changed,
   Io
 ])
 /** Any of the reasons. */

@@ -16,7 +16,8 @@ const folder = Effect.acquireRelease(
 ObjectStoreContract.suite("memory", MemoryObjectStore.layer)
 ObjectStoreContract.suite(
   "folder",
-  Layer.unwrap(Effect.map(folder, (made) => FolderObjectStore.layer({ path: path.join(made, "new/below") })))
+  Layer.unwrap(Effect.map(folder, (made) => FolderObjectStore.layer({ path: path.join(made, "new/below") }))),
+  { conditionalMatch: false }
 )
 
 describe("FolderObjectStore", () => {

@@ -26,8 +26,17 @@ const keys = (prefix: string) =>
     return (yield* Stream.runCollect(store.list(prefix))).map((object) => object.key)
   })
 
+export interface Options {
+  /** Whether the driver promises `putIfMatch`; one that doesn't must refuse it with `Unsupported`. Default true. */
+  readonly conditionalMatch?: boolean
+}
+
 /** Registers the suite for a driver. */
-export const suite = <E>(name: string, driver: Layer.Layer<ObjectStore, E>): void =>
+export const suite = <E>(
+  name: string,
+  driver: Layer.Layer<ObjectStore, E>,
+  { conditionalMatch = true }: Options = {}
+): void =>
   layer(driver, { timeout: "60 seconds", excludeTestServices: true })(`ObjectStore contract: ${name}`, (it) => {
     it.effect("reads back what was put, and replaces it whole", () =>
       Effect.gen(function* () {
@@ -127,6 +136,178 @@ export const suite = <E>(name: string, driver: Layer.Layer<ObjectStore, E>): voi
           assert.deepStrictEqual(yield* store.get(key), text(`creator ${winners[0]!.i}`))
         }
         assert.deepStrictEqual(yield* keys("race/"), ["race/0/winner", "race/1/winner", "race/2/winner"])
+      })
+    )
+
+    it.effect("creates large objects if absent, too", () =>
+      Effect.gen(function* () {
+        const store = yield* ObjectStore
+        const size = 3 << 20
+        const outcomes = yield* Effect.forEach(
+          Array.from({ length: 8 }, (_, i) => i),
+          (i) =>
+            Effect.map(store.putIfAbsent("large/race", new Uint8Array(size).fill(i)), (outcome) => ({ i, outcome })),
+          { concurrency: "unbounded" }
+        )
+        const winners = outcomes.filter(({ outcome }) => outcome === "created")
+        assert.strictEqual(winners.length, 1)
+        const bytes = yield* store.get("large/race")
+        assert.strictEqual(bytes.length, size)
+        assert.isTrue(bytes.every((byte) => byte === winners[0]!.i))
+        assert.strictEqual(yield* store.putIfAbsent("large/race", new Uint8Array(size)), "exists")
+      })
+    )
+
+    if (conditionalMatch) {
+      it.effect("replaces what still has its etag, and nothing else", () =>
+        Effect.gen(function* () {
+          const store = yield* ObjectStore
+          yield* store.put("match/a", text("one"))
+          const first = (yield* store.head("match/a"))!.etag!
+          assert.strictEqual(yield* store.putIfMatch("match/a", text("two"), first), "replaced")
+          assert.strictEqual(yield* store.putIfMatch("match/a", text("three"), first), "changed")
+          assert.deepStrictEqual(yield* store.get("match/a"), text("two"))
+          const second = (yield* store.head("match/a"))!.etag!
+          yield* store.delete("match/a")
+          assert.strictEqual(yield* store.putIfMatch("match/a", text("four"), second), "changed")
+          assert.strictEqual(yield* store.head("match/a"), undefined)
+          assert.strictEqual(yield* store.putIfMatch("match/never", text("five"), second), "changed")
+          assert.strictEqual(yield* reasonOf(store.putIfMatch("match//", text("six"), second)), "InvalidKey")
+        })
+      )
+
+      it.effect("lets exactly one of 64 concurrent replacers win", () =>
+        Effect.gen(function* () {
+          const store = yield* ObjectStore
+          for (const round of [0, 1, 2]) {
+            const key = `match-race/${round}`
+            yield* store.put(key, text("base"))
+            const { etag } = (yield* store.head(key))!
+            const outcomes = yield* Effect.forEach(
+              Array.from({ length: 64 }, (_, i) => i),
+              (i) => Effect.map(store.putIfMatch(key, text(`replacer ${i}`), etag!), (outcome) => ({ i, outcome })),
+              { concurrency: "unbounded" }
+            )
+            const winners = outcomes.filter(({ outcome }) => outcome === "replaced")
+            assert.strictEqual(winners.length, 1)
+            assert.deepStrictEqual(yield* store.get(key), text(`replacer ${winners[0]!.i}`))
+          }
+        })
+      )
+
+      it.effect("counts to 60 by compare and replace", () =>
+        Effect.gen(function* () {
+          const store = yield* ObjectStore
+          yield* store.put("count/a", text("0"))
+          const increment: Effect.Effect<void, ObjectStoreError> = Effect.gen(function* () {
+            const { etag, size } = (yield* store.head("count/a"))!
+            const read = yield* Effect.result(store.getRanges("count/a", [{ start: 0, end: size }], { etag }))
+            if (read._tag === "Success") {
+              const next = Number(new TextDecoder().decode(read.success[0]!)) + 1
+              if ((yield* store.putIfMatch("count/a", text(`${next}`), etag!)) === "replaced") return
+            } else assert.strictEqual(read.failure.reason._tag, "Changed")
+            yield* increment
+          })
+          yield* Effect.forEach(
+            Array.from({ length: 4 }),
+            () => Effect.forEach(Array.from({ length: 15 }), () => increment, { discard: true }),
+            { concurrency: "unbounded", discard: true }
+          )
+          assert.deepStrictEqual(yield* store.get("count/a"), text("60"))
+        })
+      )
+    } else {
+      it.effect("refuses to compare and replace, and changes nothing", () =>
+        Effect.gen(function* () {
+          const store = yield* ObjectStore
+          yield* store.put("match/a", text("one"))
+          const { etag } = (yield* store.head("match/a"))!
+          assert.strictEqual(yield* reasonOf(store.putIfMatch("match/a", text("two"), etag ?? "")), "Unsupported")
+          assert.deepStrictEqual(yield* store.get("match/a"), text("one"))
+        })
+      )
+    }
+
+    it.effect("reads many ranges of one content", () =>
+      Effect.gen(function* () {
+        const store = yield* ObjectStore
+        const size = 3_000_000
+        const bytes = new Uint8Array(size).map((_, i) => (i * 7) ^ (i >> 8))
+        yield* store.put("ranges/a", bytes)
+        const ranges = [
+          { start: 2_000_000, end: 2_000_100 },
+          { start: 0, end: 10 },
+          { start: 5, end: 20 },
+          { start: 1_000, end: 1_000 },
+          { start: 20, end: 25 },
+          { start: 1_000_000, end: 1_300_000 },
+          { start: size - 3, end: size + 50 },
+          { start: size + 10, end: size + 20 },
+          { start: 0, end: 10 }
+        ]
+        const read = yield* store.getRanges("ranges/a", ranges)
+        for (const [i, { end, start }] of ranges.entries())
+          assert.deepStrictEqual(read[i], bytes.slice(start, end), `${start} to ${end}`)
+        assert.strictEqual(read.length, ranges.length)
+        assert.deepStrictEqual(yield* store.getRanges("ranges/a", []), [])
+        assert.deepStrictEqual(yield* store.getRanges("ranges/a", [{ start: size, end: size + 1 }]), [new Uint8Array()])
+
+        const { etag } = (yield* store.head("ranges/a"))!
+        const one = [{ start: 0, end: 4 }]
+        assert.deepStrictEqual(yield* store.getRanges("ranges/a", one, { etag }), [bytes.slice(0, 4)])
+        yield* store.put("ranges/a", text("another"))
+        const error = yield* Effect.flip(store.getRanges("ranges/a", one, { etag }))
+        assert.strictEqual(error.reason._tag, "Changed")
+        assert.include(error.message, "ranges/a")
+        yield* store.delete("ranges/a")
+        assert.strictEqual(yield* reasonOf(store.getRanges("ranges/a", one, { etag })), "NotFound")
+        assert.strictEqual(yield* reasonOf(store.getRanges("ranges/a", [])), "NotFound")
+        assert.strictEqual(yield* reasonOf(store.getRanges("ranges/a", [{ start: 3, end: 2 }])), "InvalidRange")
+        assert.strictEqual(yield* reasonOf(store.getRanges("ranges//a", one)), "InvalidKey")
+      })
+    )
+
+    it.effect("lists the folders below a prefix", () =>
+      Effect.gen(function* () {
+        const store = yield* ObjectStore
+        const folders = (prefix: string) => Stream.runCollect(store.folders(prefix))
+        for (const key of [
+          "folders/b/x",
+          "folders/a/x/y",
+          "folders/a/z",
+          "folders/a-b/x",
+          "folders/ä+ %/x",
+          "folders/file"
+        ])
+          yield* store.put(key, text("x"))
+        assert.deepStrictEqual(yield* folders("folders/"), [
+          "folders/a-b/",
+          "folders/a/",
+          "folders/b/",
+          "folders/ä+ %/"
+        ])
+        assert.deepStrictEqual(yield* folders("folders/a"), ["folders/a-b/", "folders/a/"])
+        assert.deepStrictEqual(yield* folders("folders/a/"), ["folders/a/x/"])
+        assert.deepStrictEqual(yield* folders("folders/b/"), [])
+        assert.deepStrictEqual(yield* folders("folders/none/"), [])
+        assert.include(yield* folders(""), "folders/")
+        yield* store.delete("folders/b/x")
+        assert.notInclude(yield* folders("folders/"), "folders/b/")
+        assert.strictEqual(yield* reasonOf(Stream.runDrain(store.folders("a//"))), "InvalidKey")
+      })
+    )
+
+    it.effect("deletes many objects", () =>
+      Effect.gen(function* () {
+        const store = yield* ObjectStore
+        const all = Array.from({ length: 1102 }, (_, i) => `many/${i % 3} +%&<é/${i}`)
+        yield* Effect.forEach(all, (key) => store.put(key, text("x")), { concurrency: 16, discard: true })
+        yield* store.put("many/kept", text("x"))
+        yield* store.deleteMany([...all, all[0]!, "many/never/was"])
+        assert.deepStrictEqual(yield* keys("many/"), ["many/kept"])
+        yield* store.deleteMany([])
+        assert.strictEqual(yield* reasonOf(store.deleteMany(["many/kept", "many//"])), "InvalidKey")
+        assert.deepStrictEqual(yield* keys("many/"), ["many/kept"])
       })
     )
 

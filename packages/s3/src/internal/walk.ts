@@ -2,6 +2,7 @@
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
 import type { Dirent } from "node:fs"
@@ -79,3 +80,16 @@ export const walk = (root: string, prefix: string): Stream.Stream<ObjectInfo, Ob
       return pull
     })
   )
+
+/** The folders right below a prefix, in key order; a folder without any object isn't one. */
+export const foldersBelow = (root: string, prefix: string): Stream.Stream<string, ObjectStoreError> => {
+  const parent = prefix.slice(0, prefix.lastIndexOf("/") + 1)
+  const found = Effect.tryPromise({
+    try: async () =>
+      (await entries(root, parent, prefix)).filter(({ folder, key }) => folder && key.startsWith(prefix)),
+    catch: fromErrno(prefix, "list")
+  })
+  return Stream.unwrap(Effect.map(found, (all) => Stream.fromArray(all.map(({ key }) => key).reverse()))).pipe(
+    Stream.filterEffect((key) => Effect.map(Stream.runHead(walk(root, key)), Option.isSome))
+  )
+}

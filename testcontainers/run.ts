@@ -2,7 +2,8 @@
  * `pnpm test:integration [suite …] [--runtime node|bun|deno] [--mode docker|process] [--file PATH]… [--require] [-- options for Vitest]`: starts
  * what the suites need, runs their `*.integration.test.ts` files, or only those that `--file` names, and stops it again.
  *
- * Kafka runs in Docker if that answers, else as a process from Maven jars if Java and Maven are there; tests find it in `HEADRACE_KAFKA`.
+ * The S3 servers are versitygw, in Docker if that answers, else as a process, and S3Proxy, a process; tests find them in `HEADRACE_S3_VERSITYGW` and
+ * `HEADRACE_S3_S3PROXY`. Kafka runs in Docker if that answers, else as a process from Maven jars if Java and Maven are there; tests find it in `HEADRACE_KAFKA`.
  * PyIceberg runs in a virtual environment; tests find its Python in `HEADRACE_PYTHON`. A suite whose needs this machine lacks isn't run,
  * which fails only with `--require` or `HEADRACE_REQUIRE=1`; a skipped test does too. The last line counts tests.
  */
@@ -15,16 +16,18 @@ import { parseArgs } from "node:util"
 import { Cause, Effect } from "effect"
 import { python } from "../scripts/python.ts"
 import * as Kafka from "./src/Kafka.ts"
+import * as S3 from "./src/S3.ts"
 
 /** What a suite needs, and the files that run with it. */
 interface Suite {
-  readonly needs: "broker" | "python"
+  readonly needs: "broker" | "python" | "s3"
   readonly files: ReadonlyArray<string>
 }
 
 const suites: Readonly<Record<string, Suite>> = {
   iceberg: { needs: "python", files: ["packages/iceberg/test/"] },
-  kafka: { needs: "broker", files: ["packages/kafka/test/", "apps/headrace/test/kafka/", "testcontainers/test/Kafka"] }
+  kafka: { needs: "broker", files: ["packages/kafka/test/", "apps/headrace/test/kafka/", "testcontainers/test/Kafka"] },
+  s3: { needs: "s3", files: ["packages/s3/test/"] }
 }
 const root = join(import.meta.dirname, "..")
 const config = ["--config", "testcontainers/vitest.config.ts"]
@@ -108,10 +111,33 @@ const startBroker = Effect.gen(function* () {
   return yield* Effect.fail(obstacles.join("; or "))
 })
 
+/** Both S3 servers, or what stands in the way of one. */
+const startS3 = Effect.gen(function* () {
+  const environment: Record<string, string> = {}
+  for (const name of S3.names) {
+    const obstacles: Array<string> = []
+    for (const mode of modes) {
+      const started = performance.now()
+      const found = yield* Effect.result(Effect.andThen(S3.check(name, mode), S3.start(name, mode)))
+      if (found._tag === "Success") {
+        const { endpoint, what } = found.success
+        console.log(`${what}: ${endpoint}, up in ${((performance.now() - started) / 1000).toFixed(1)} s`)
+        environment[`HEADRACE_S3_${name.toUpperCase()}`] = endpoint
+        break
+      }
+      obstacles.push(found.failure.message)
+    }
+    if (obstacles.length === modes.length) return yield* Effect.fail([...new Set(obstacles)].join("; or "))
+  }
+  return environment satisfies Environment
+})
+
 const startPython = Effect.try({
   try: (): Environment => ({ HEADRACE_PYTHON: python() }),
   catch: (cause) => `Python 3 with venv and pip is needed (${cause instanceof Error ? cause.message : String(cause)})`
 })
+
+const starters = { broker: startBroker, python: startPython, s3: startS3 }
 
 const main = Effect.gen(function* () {
   let environment: Environment = {}
@@ -119,7 +145,7 @@ const main = Effect.gen(function* () {
   let missing = 0
   for (const name of wanted) {
     const suite = suites[name]!
-    const started = yield* Effect.result(suite.needs === "broker" ? startBroker : startPython)
+    const started = yield* Effect.result(starters[suite.needs])
     if (started._tag === "Success") {
       environment = { ...environment, ...started.success }
       files.push(...suite.files)

@@ -12,21 +12,21 @@ export class CommandFailed extends Schema.TaggedError<CommandFailed>()("CommandF
   }
 }
 
-/** The broker ended instead of becoming ready. */
+/** The server ended instead of becoming ready. */
 export class Exited extends Schema.TaggedError<Exited>()("Exited", { bootstrap: Schema.String, log: Schema.String }) {
   override get message(): string {
-    return `the broker for ${this.bootstrap} ended before it was ready; its log says why${tail(this.log)}`
+    return `the server for ${this.bootstrap} ended before it was ready; its log says why${tail(this.log)}`
   }
 }
 
-/** The broker runs, but didn't answer in time. */
+/** The server runs, but didn't answer in time. */
 export class NotReady extends Schema.TaggedError<NotReady>()("NotReady", {
   bootstrap: Schema.String,
   seconds: Schema.Finite,
   log: Schema.String
 }) {
   override get message(): string {
-    return `the broker at ${this.bootstrap} didn't answer within ${this.seconds} s; look at its log${tail(this.log)}`
+    return `the server at ${this.bootstrap} didn't answer within ${this.seconds} s; look at its log${tail(this.log)}`
   }
 }
 
@@ -41,7 +41,7 @@ export class Docker extends Schema.TaggedError<Docker>()("Docker", {
   }
 }
 
-/** Something that this way of running a broker needs isn't on the machine. */
+/** Something that this way of running a server needs isn't on the machine. */
 export class Missing extends Schema.TaggedError<Missing>()("Missing", { what: Schema.String, todo: Schema.String }) {
   override get message(): string {
     return `${this.what}; ${this.todo}`

@@ -7,13 +7,23 @@ import { BrokerError, CommandFailed } from "./BrokerError.ts"
 export const run = (
   command: string,
   args: ReadonlyArray<string>,
-  options: { readonly cwd?: string; readonly seconds?: number } = {}
+  options: {
+    readonly cwd?: string
+    readonly seconds?: number
+    readonly env?: Readonly<Record<string, string>>
+  } = {}
 ): Effect.Effect<string, BrokerError> =>
   Effect.callback((resume) => {
     const child = execFile(
       command,
       args,
-      { cwd: options.cwd, timeout: (options.seconds ?? 300) * 1000, killSignal: "SIGKILL", maxBuffer: 64 << 20 },
+      {
+        cwd: options.cwd,
+        env: { ...process.env, ...options.env },
+        timeout: (options.seconds ?? 300) * 1000,
+        killSignal: "SIGKILL",
+        maxBuffer: 64 << 20
+      },
       (error, stdout, stderr) => {
         const output = `${stdout}${stderr}`
         if (error === null) return resume(Effect.succeed(output))

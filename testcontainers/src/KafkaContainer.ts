@@ -5,29 +5,17 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { GenericContainer, Wait, getContainerRuntimeClient } from "testcontainers"
-import { BrokerError, Missing } from "./BrokerError.ts"
+import type { BrokerError } from "./BrokerError.ts"
+import { check, docker, removeOrphans } from "./Containers.ts"
 import type { Driver } from "./Driver.ts"
-import { docker, resolve } from "./KafkaImage.ts"
+import { resolve } from "./KafkaImage.ts"
 import * as KafkaSettings from "./KafkaSettings.ts"
 import * as Owner from "./Owner.ts"
-
-// The scope removes the container, so no second container has to watch over it (its image would have to be pulled).
-process.env["TESTCONTAINERS_RYUK_DISABLED"] ??= "true"
 
 const inside = { client: 9092, internal: 9093, controller: 9094 }
 const data = "/var/lib/kafka/data"
 
-/** Fails when Docker doesn't answer. */
-export const check: Effect.Effect<void, BrokerError> = Effect.asVoid(
-  docker("reach Docker", getContainerRuntimeClient)
-).pipe(
-  Effect.mapError(
-    () =>
-      new BrokerError({
-        reason: new Missing({ what: "Docker doesn't answer", todo: "start it (Debian: testcontainers/docker-up.sh)" })
-      })
-  )
-)
+export { check } from "./Containers.ts"
 
 /** The text of a log, which Docker sends in frames of an 8-byte head and as many bytes as its last four say. */
 const textOf = (frames: Buffer): string => {
@@ -37,29 +25,14 @@ const textOf = (frames: Buffer): string => {
   return Buffer.concat(parts).toString("utf8")
 }
 
-/** Containers and volumes of processes that are gone. Another process may remove the same ones: what is gone already needs no removal. */
-const removeOrphans: Effect.Effect<void, BrokerError> = docker("remove what killed runs left", async () => {
-  const { dockerode } = (await getContainerRuntimeClient()).container
-  for (const { Id, Names } of await dockerode.listContainers({ all: true }))
-    if (Names.some((name) => Owner.isOrphan(name.slice(1))))
-      await dockerode.getContainer(Id).remove({ force: true, v: true }).catch(isGone)
-  for (const { Name } of (await dockerode.listVolumes()).Volumes)
-    if (Owner.isOrphan(Name)) await dockerode.getVolume(Name).remove().catch(isGone)
-})
-
-const isGone = (cause: unknown): void => {
-  const status = typeof cause === "object" && cause !== null && "statusCode" in cause ? cause.statusCode : undefined
-  if (status !== 404 && status !== 409) throw cause
-}
-
 /** The driver. Fails when Docker doesn't answer or there is no image and none can be had. */
 export const make = (settings: Readonly<Record<string, string>>): Effect.Effect<Driver, BrokerError, Scope.Scope> =>
   Effect.gen(function* () {
     yield* check
     const image = yield* resolve
     const { container: client } = yield* docker("reach Docker", getContainerRuntimeClient)
-    yield* Effect.acquireRelease(removeOrphans, () => Effect.ignore(removeOrphans))
-    const name = Owner.name()
+    yield* Effect.acquireRelease(removeOrphans("kafka"), () => Effect.ignore(removeOrphans("kafka")))
+    const name = Owner.name("kafka")
     const container = client.getById(name)
     let port: number | undefined
 

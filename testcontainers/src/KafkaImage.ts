@@ -4,15 +4,12 @@
  */
 import * as Effect from "effect/Effect"
 import { ImageName, getContainerRuntimeClient } from "testcontainers"
-import { BrokerError, Docker, Missing } from "./BrokerError.ts"
+import { BrokerError, Missing } from "./BrokerError.ts"
+import { docker } from "./Containers.ts"
 import * as KafkaImageBuild from "./KafkaImageBuild.ts"
 import * as KafkaJars from "./KafkaJars.ts"
 
 const official = `apache/kafka:${KafkaJars.version}`
-
-/** A call of the Docker API with its error. */
-export const docker = <A>(operation: string, f: () => Promise<A>): Effect.Effect<A, BrokerError> =>
-  Effect.tryPromise({ try: f, catch: (cause) => new BrokerError({ reason: new Docker({ operation, cause }) }) })
 
 const exists = (name: string) =>
   docker(`look for image ${name}`, async () =>

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { type ChildProcess, spawn } from "node:child_process"
 import * as fs from "node:fs"
-import { access, mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises"
+import { access, mkdir, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
 import { BrokerError, CommandFailed } from "./BrokerError.ts"
@@ -16,50 +16,23 @@ import * as Jars from "./Jars.ts"
 import * as KafkaJars from "./KafkaJars.ts"
 import * as KafkaSettings from "./KafkaSettings.ts"
 import * as Owner from "./Owner.ts"
+import * as Processes from "./Processes.ts"
 
 interface Running {
   readonly process: ChildProcess
   readonly ended: Promise<void>
 }
 
-/**
- * By the process id: in Deno `child.kill` takes the child for ended after any signal, SIGSTOP too. A process that is gone already needs none;
- * its exit event tells.
- */
-const send = (child: ChildProcess, name: NodeJS.Signals): void => {
-  if (child.pid === undefined) return
-  try {
-    process.kill(child.pid, name)
-  } catch (cause) {
-    if (!(cause instanceof Error && "code" in cause && cause.code === "ESRCH")) throw cause
-  }
-}
-
 /** Fails when Java or Maven is missing. */
 export { check } from "./KafkaJars.ts"
-
-const pidFile = "broker.pid"
-
-/** Brokers of processes that are gone, and their folders. A process id may have a new owner: it must still run a broker of that folder. */
-const removeOrphans: Effect.Effect<void, BrokerError> = Effect.gen(function* () {
-  for (const name of yield* Jars.io("list", tmpdir(), () => readdir(tmpdir()))) {
-    if (!Owner.isOrphan(name)) continue
-    const folder = path.join(tmpdir(), name)
-    const pid = yield* Effect.promise(() => readFile(path.join(folder, pidFile), "utf8").catch(() => ""))
-    const command =
-      pid === "" ? "" : yield* Command.run("ps", ["-o", "args=", "-p", pid]).pipe(Effect.orElseSucceed(() => ""))
-    if (command.includes(folder)) process.kill(Number(pid), "SIGKILL")
-    yield* Jars.io("delete", folder, () => rm(folder, { recursive: true, force: true }))
-  }
-})
 
 /** The driver. Fails when Java or Maven is missing, or the jars can't be had. */
 export const make = (settings: Readonly<Record<string, string>>): Effect.Effect<Driver, BrokerError, Scope.Scope> =>
   Effect.gen(function* () {
     yield* KafkaJars.check
     const libs = yield* KafkaJars.libs
-    yield* removeOrphans
-    const folder = path.join(tmpdir(), Owner.name())
+    yield* Processes.removeOrphans("kafka")
+    const folder = path.join(tmpdir(), Owner.name("kafka"))
     yield* Effect.acquireRelease(
       Jars.io("make", folder, () => mkdir(folder)),
       () => Effect.promise(() => rm(folder, { recursive: true, force: true }))
@@ -107,7 +80,7 @@ export const make = (settings: Readonly<Record<string, string>>): Effect.Effect<
         { cwd: folder, stdio: ["ignore", log, log] }
       )
       fs.closeSync(log)
-      const killWithUs = () => send(child, "SIGKILL")
+      const killWithUs = () => Processes.send(child, "SIGKILL")
       process.once("exit", killWithUs)
       const ended = new Promise<void>((resolve) => {
         child.once("exit", () => {
@@ -117,7 +90,7 @@ export const make = (settings: Readonly<Record<string, string>>): Effect.Effect<
         })
       })
       running = { process: child, ended }
-      if (child.pid !== undefined) fs.writeFileSync(path.join(folder, pidFile), String(child.pid))
+      if (child.pid !== undefined) fs.writeFileSync(path.join(folder, Processes.pidFile), String(child.pid))
       child.once("spawn", () => resume(Effect.void))
       child.once("error", (error) => {
         process.off("exit", killWithUs)
@@ -129,15 +102,15 @@ export const make = (settings: Readonly<Record<string, string>>): Effect.Effect<
 
     const signal = (name: NodeJS.Signals) =>
       Effect.sync(() => {
-        if (running !== undefined) send(running.process, name)
+        if (running !== undefined) Processes.send(running.process, name)
       })
     const down: Driver["down"] = (name) =>
       Effect.gen(function* () {
         const broker = running
         if (broker === undefined) return
         // A frozen process takes no SIGTERM before it goes on.
-        send(broker.process, "SIGCONT")
-        send(broker.process, name)
+        Processes.send(broker.process, "SIGCONT")
+        Processes.send(broker.process, name)
         yield* Effect.promise(() => broker.ended)
       })
     yield* Effect.addFinalizer(() => Effect.ignore(down("SIGKILL")))

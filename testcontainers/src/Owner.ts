@@ -1,16 +1,16 @@
 /**
- * Names that say which process a broker belongs to, so that the next run removes what a killed one left behind: `headrace-kafka-<pid>-<random>`.
+ * Names that say which process a server belongs to, so that the next run removes what a killed one left behind: `headrace-<what>-<pid>-<random>`.
  */
 import { randomUUID } from "node:crypto"
 
-const prefix = "headrace-kafka-"
+type What = "kafka" | "s3"
 
 /** A new name that belongs to this process. */
-export const name = (): string => `${prefix}${process.pid}-${randomUUID().slice(0, 8)}`
+export const name = (what: What): string => `headrace-${what}-${process.pid}-${randomUUID().slice(0, 8)}`
 
 /** Whether the process that a name belongs to is gone. False for names that aren't of this form. */
-export const isOrphan = (of: string): boolean => {
-  const pid = new RegExp(`^${prefix}(\\d+)-`).exec(of)?.[1]
+export const isOrphan = (what: What, of: string): boolean => {
+  const pid = new RegExp(`^headrace-${what}-(\\d+)-`).exec(of)?.[1]
   if (pid === undefined) return false
   try {
     process.kill(Number(pid), 0)

@@ -57,7 +57,8 @@ export interface Options {
   readonly parallelParts?: number | undefined
   /** How often a request is tried again after a passing failure. Default 6, over some five seconds. */
   readonly retries?: number | undefined
-  /** How long a request may go without an answer, and an answer's body without going on. Default 30 seconds; uploads get 10 more for each MiB. */
+  /** How long a request may go without an answer, and an answer's body without going on. Default 30 seconds; what is
+   * sent has as much again for each 4 MiB. */
   readonly timeout?: Duration.Input | undefined
 }
 

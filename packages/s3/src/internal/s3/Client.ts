@@ -24,7 +24,7 @@ export interface Client {
   readonly full: (key: string) => string
   /** The pauses between tries. */
   readonly schedule: Schedule.Schedule<unknown>
-  /** One request, once. `uploads` is how many bytes it sends: each MiB has ten seconds more. */
+  /** One request, once. `uploads` is how many bytes it sends, each 4 MiB in a time limit of its own. */
   readonly once: <A>(
     f: (options: { readonly abortSignal: AbortSignal }) => Promise<A>,
     uploads?: number
@@ -35,7 +35,8 @@ export interface Client {
   readonly error: (key: string, operation: string) => (failure: Failure) => ObjectStoreError
 }
 
-const perMiB = 10
+/** What is sent within one time limit; with 30 seconds, 140 KiB a second. */
+const sentPerLimit = 4 << 20
 
 /** Makes a client; the scope's end closes its connections. */
 export const make = (options: Options): Effect.Effect<Client, never, Scope.Scope> =>
@@ -90,7 +91,7 @@ export const make = (options: Options): Effect.Effect<Client, never, Scope.Scope
       schedule,
       full: (key) => prefix + key,
       once: (f, uploads = 0) => {
-        const limit = seconds + (uploads / 2 ** 20) * perMiB
+        const limit = seconds * (1 + uploads / sentPerLimit)
         return Effect.tryPromise({ try: (abortSignal) => f({ abortSignal }), catch: fromCause }).pipe(
           Effect.timeoutOrElse({
             duration: limit * 1000,

@@ -7,7 +7,8 @@ const benches: Readonly<Record<string, () => Promise<{ readonly run: (reduced: b
   latency: () => import("./latency.ts"),
   live: () => import("./live.ts"),
   log: () => import("./log.ts"),
-  replay: () => import("./replay.ts")
+  replay: () => import("./replay.ts"),
+  s3: () => import("./s3.ts")
 }
 
 const { positionals, values } = parseArgs({

@@ -15,11 +15,12 @@ const suites: ReadonlyArray<readonly [name: string, command: string]> = [
   ["kill", "node apps/headrace/test/kill/run.ts --rounds 25"],
   ["main job", "node examples/flights/main.ts"],
   ["neutral readers", "node examples/flights/readers.ts"],
-  ["integration", "node testcontainers/run.ts"],
+  ["integration", "HEADRACE_S3_RACE_ROUNDS=200 node testcontainers/run.ts"],
   ["replay benchmark", "node benchmarks/main.ts replay --json"],
   ["Kafka benchmark", "node benchmarks/main.ts kafka --json"],
   ["live benchmark", "node benchmarks/main.ts live --json"],
-  ["latency benchmark", "node benchmarks/main.ts latency --json"]
+  ["latency benchmark", "node benchmarks/main.ts latency --json"],
+  ["S3 benchmark", "node benchmarks/main.ts s3 --json"]
 ]
 
 const root = join(import.meta.dirname, "..")

@@ -10,7 +10,7 @@ import * as Jars from "./Jars.ts"
 export const version = "1.8.0"
 
 /** The name of the image. */
-export const tag = `headrace/versitygw:${version}`
+const tag = `headrace/versitygw:${version}`
 
 const oldest = 1.25
 

@@ -20,6 +20,8 @@ export type Fault =
   | { readonly kind: "cutResponse"; readonly after: number }
   /** The server answers whole; the client gets a reset. */
   | { readonly kind: "loseResponse" }
+  /** The server gets the request twice, as from a proxy that sends it again over a new connection; the client gets the second answer. */
+  | { readonly kind: "twice" }
   /** 503 with S3's code. The server doesn't see the request. */
   | { readonly kind: "slowDown" }
   /** Another answer instead of the server's, with a body. */
@@ -51,14 +53,13 @@ const reset = (request: http.IncomingMessage): void => {
   request.socket.resetAndDestroy()
 }
 
-/** Sends a request on; `to` is where the server is. */
-const forward = (
+/** Begins a request to the server like the client's. */
+const send = (
   to: URL,
   agent: http.Agent,
   request: http.IncomingMessage,
-  response: http.ServerResponse,
-  fault: Fault | undefined
-): void => {
+  answered: (answer: http.IncomingMessage) => void
+): http.ClientRequest => {
   const upstream = http.request({
     host: to.hostname,
     port: to.port,
@@ -71,15 +72,33 @@ const forward = (
   upstream.on("error", () => reset(request))
   upstream.on("response", (answer) => {
     answer.on("error", () => reset(request))
+    answered(answer)
+    // One that nobody reads would keep its connection.
+    if (!answer.readableFlowing) answer.resume()
+  })
+  return upstream
+}
+
+const pass = (answer: http.IncomingMessage, response: http.ServerResponse): void => {
+  response.writeHead(answer.statusCode ?? 502, answer.headers)
+  answer.pipe(response)
+}
+
+/** Sends a request on; `to` is where the server is. */
+const forward = (
+  to: URL,
+  agent: http.Agent,
+  request: http.IncomingMessage,
+  response: http.ServerResponse,
+  fault: Fault | undefined
+): void => {
+  const upstream = send(to, agent, request, (answer) => {
     if (fault?.kind === "loseResponse") {
       answer.resume().on("end", () => reset(request))
       return
     }
+    if (fault?.kind !== "cutResponse") return pass(answer, response)
     response.writeHead(answer.statusCode ?? 502, answer.headers)
-    if (fault?.kind !== "cutResponse") {
-      answer.pipe(response)
-      return
-    }
     let left = fault.after
     answer.on("data", (chunk: Buffer) => {
       if (left < 0) return
@@ -141,6 +160,15 @@ const handle = (
     case "stall":
       request.resume()
       return
+    case "twice": {
+      const chunks: Array<Buffer> = []
+      request.on("data", (chunk: Buffer) => chunks.push(chunk))
+      request.on("end", () => {
+        const body = Buffer.concat(chunks)
+        send(to, agent, request, () => send(to, agent, request, (answer) => pass(answer, response)).end(body)).end(body)
+      })
+      return
+    }
     default:
       forward(to, agent, request, response, fault)
   }

@@ -87,7 +87,9 @@ layer(everything, { timeout: "60 seconds", excludeTestServices: true })("S3 unde
         const found = yield* reasonOf(store.get("read/a"))
         assert.strictEqual(found?._tag, reason)
         assert.include(found?.message, "read/a")
-        assert.strictEqual(hits(), 1 + quick.retries)
+        // Deno sends a request again by itself when a connection that it had kept is reset.
+        if (process.versions["deno"] === undefined) assert.strictEqual(hits(), 1 + quick.retries)
+        else assert.isAtMost(hits(), 2 * (1 + quick.retries))
       }
     })
   )
@@ -155,6 +157,24 @@ layer(everything, { timeout: "60 seconds", excludeTestServices: true })("S3 unde
       const { etag } = (yield* direct.head("lost/a"))!
       assert.strictEqual(yield* store.putIfMatch("lost/a", text("next"), etag!), "replaced")
       assert.deepStrictEqual(yield* direct.get("lost/a"), text("next"))
+    })
+  )
+
+  it.effect("isn't fooled by what sends a request again on its own", () =>
+    Effect.gen(function* () {
+      const { direct, proxy } = yield* Rig
+      const store = yield* ObjectStore
+      const hits = first(proxy, 2, "PUT", { kind: "twice" })
+      assert.strictEqual(yield* store.putIfAbsent("twice/a", text("mine")), "created")
+      const { etag } = (yield* direct.head("twice/a"))!
+      assert.strictEqual(yield* store.putIfMatch("twice/a", text("next"), etag!), "replaced")
+      assert.strictEqual(hits(), 2)
+      assert.deepStrictEqual(yield* direct.get("twice/a"), text("next"))
+      assert.strictEqual(yield* store.putIfMatch("twice/a", text("last"), etag!), "changed")
+      assert.strictEqual(yield* store.putIfAbsent("twice/a", text("mine")), "exists")
+      // What others wrote, by whatever means, is there.
+      yield* direct.put("twice/b", text("someone's"))
+      assert.strictEqual(yield* store.putIfAbsent("twice/b", text("mine")), "exists")
     })
   )
 

@@ -1,21 +1,21 @@
 /**
  * Conditional writes whose outcome is known or said to be unknown, never guessed.
  *
- * A response that is lost leaves open whether the write took effect. Each write carries a token of its own in the object's metadata, the same on
- * every try; the object's head then tells. Equal bytes of two writers don't confuse it.
+ * A response that is lost leaves open whether the write took effect. So does a refusal: runtimes and proxies send a request again by themselves
+ * when a connection breaks, and what refuses the second may be the first. Each write therefore carries a token of its own in the object's
+ * metadata, the same on every try, and whatever isn't a plain success is settled by the object's head. Equal bytes of two writers don't confuse it.
  *
- * After a try whose outcome is open:
+ * | the head says                       | refused, no try open | create, a try open                  | replace, a try open |
+ * | ----------------------------------- | -------------------- | ----------------------------------- | ------------------- |
+ * | our token                           | won                  | won                                 | won                 |
+ * | no object                           | lost                 | try again; unknown after a refusal¹ | unknown             |
+ * | the etag that we would replace      | lost                 | —                                   | try again           |
+ * | the token of another create         | lost                 | lost²                               | unknown³            |
+ * | anything else                       | lost                 | unknown³                            | unknown³            |
+ * | no answer, or no tries are left     | unknown              | unknown                             | unknown             |
  *
- * | the head says                              | create                              | replace                      |
- * | ------------------------------------------ | ----------------------------------- | ---------------------------- |
- * | our token                                  | created                             | replaced                     |
- * | no object                                  | try again; unknown after a refusal¹ | unknown                      |
- * | the etag that we would replace             | —                                   | try again                    |
- * | the token of another create                | exists²                             | unknown³                     |
- * | anything else                              | unknown³                            | unknown³                     |
- * | no answer, or the tries are used up        | unknown                             | unknown                      |
- *
- * ¹ It was there a moment ago, and may have been ours. ² Unless ours was made and deleted before. ³ Ours may have been made, then replaced.
+ * A try is open when its response was lost. ¹ The key was taken a moment ago, maybe by us. ² Unless ours was made and deleted before. ³ Ours may
+ * have been made, then replaced.
  */
 import { PutObjectCommand } from "@aws-sdk/client-s3"
 import * as Data from "effect/Data"
@@ -70,13 +70,13 @@ const write = <Won extends string, Lost extends string>(
     const settle = (failure: Failure): Effect.Effect<Won | Lost, ObjectStoreError | Again> =>
       Effect.gen(function* () {
         const refused = isLost(failure)
-        if (refused && !open) return lost
         if (!refused && !isTransient(failure))
           return open ? yield* unknown(failure.cause) : yield* client.error(key, operation)(failure)
-        if (!failure.refused) open = true
-        if (!open) return yield* new Again({ failure })
+        if (!refused && !failure.refused) open = true
+        if (!open && !refused) return yield* new Again({ failure })
         const found = yield* Effect.catch(head(client, key), ({ cause }) => unknown(cause))
         if (found?.writer === token) return won
+        if (!open) return lost
         const told = read(found, refused)
         if (told === "unknown") return yield* unknown(failure.cause)
         if (told === "again") return yield* new Again({ failure })

@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import { IncomingMessage } from "node:http"
 import type { ObjectStoreError } from "../../ObjectStoreError.ts"
 import { type Failure, fromCause, isTransient, timedOut, toError } from "./Failure.ts"
 import type { Options } from "../../S3ObjectStore.ts"
@@ -75,6 +76,15 @@ export const make = (options: Options): Effect.Effect<Client, never, Scope.Scope
       ),
       (client) => Effect.sync(() => client.destroy())
     )
+    const heard = new WeakSet<object>()
+    sdk.middlewareStack.add(
+      (next) => async (args) => {
+        const found = await next(args)
+        listen(found.response, heard)
+        return found
+      },
+      { name: "headraceListen", step: "deserialize", priority: "low" }
+    )
     const prefix = options.prefix === undefined || options.prefix === "" ? "" : `${options.prefix}/`
     const schedule = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("5 seconds")]).pipe(
       Schedule.jittered,
@@ -103,5 +113,16 @@ export const make = (options: Options): Effect.Effect<Client, never, Scope.Scope
       error: (key, operation) => toError(place, key, operation)
     }
   })
+
+/**
+ * Hears a connection's errors. Deno lets go of a connection whose response has come whole before it keeps it for the next request; a reset at that
+ * moment is an error of which nobody hears, and ends the process.
+ */
+const listen = (response: unknown, heard: WeakSet<object>): void => {
+  if (typeof response !== "object" || response === null || !("body" in response)) return
+  if (!(response.body instanceof IncomingMessage) || heard.has(response.body.socket)) return
+  heard.add(response.body.socket)
+  response.body.socket.on("error", () => undefined)
+}
 
 const connections = 64

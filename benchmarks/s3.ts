@@ -6,7 +6,7 @@
  */
 import { CreateBucketCommand, GetObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3"
 import { ColumnReader, ColumnWriter, type Field } from "@headrace/parquet"
-import { FolderObjectStore, type ObjectStore } from "@headrace/s3"
+import { FolderObjectStore, type ObjectStore, type Range } from "@headrace/s3"
 import * as S3ObjectStore from "@headrace/s3/S3ObjectStore"
 import { Effect, Redacted } from "effect"
 import * as S3 from "integration-suite/S3"
@@ -99,7 +99,8 @@ const readColumns = (store: Store, keys: ReadonlyArray<string>) =>
     for (const key of keys) {
       const { size: byteLength } = (yield* store.head(key))!
       const read = (start: number, end: number) => store.getRange(key, start, end)
-      const file = yield* ColumnReader.open({ name: key, byteLength, read })
+      const readMany = (ranges: ReadonlyArray<Range>) => store.getRanges(key, ranges)
+      const file = yield* ColumnReader.open({ name: key, byteLength, read, readMany })
       yield* Effect.forEach(
         file.rowGroups.keys(),
         (group) =>

@@ -210,7 +210,12 @@ const make = (location: string): Effect.Effect<Service, never, ObjectStore> =>
         Effect.gen(function* () {
           const read = (start: number, end: number) => store.getRange(file.key, start, end)
           const parquet = yield* Effect.mapError(
-            ColumnReader.open({ name: file.path, byteLength: file.size, read }),
+            ColumnReader.open({
+              name: file.path,
+              byteLength: file.size,
+              read,
+              readMany: (ranges) => store.getRanges(file.key, ranges)
+            }),
             failed(options.topic)
           )
           const wanted = parquet.rowGroups.flatMap((group, i) => {

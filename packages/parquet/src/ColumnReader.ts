@@ -25,6 +25,10 @@ export interface RandomAccess<E = never> {
   readonly byteLength: number
   /** The bytes `[start, end)`. */
   readonly read: (start: number, end: number) => Effect.Effect<Uint8Array, E>
+  /** Several ranges at once, in their order. Default: `read`, one after the other. */
+  readonly readMany?: (
+    ranges: ReadonlyArray<{ readonly start: number; readonly end: number }>
+  ) => Effect.Effect<ReadonlyArray<Uint8Array>, E>
 }
 
 /** Statistics of a column in a row group; bounds are in their form in memory and may be absent. */
@@ -57,7 +61,9 @@ export interface ParquetFile {
 interface Internal {
   readonly metadata: FileMetaData
   readonly tree: SchemaTree
-  readonly read: (start: number, end: number) => Effect.Effect<Uint8Array, ParquetError>
+  readonly readMany: (
+    ranges: ReadonlyArray<{ readonly start: number; readonly end: number }>
+  ) => Effect.Effect<ReadonlyArray<Uint8Array>, ParquetError>
 }
 
 const wrap = (reason: ParquetError["reason"]) => new ParquetError({ reason })
@@ -143,14 +149,20 @@ export const open = Effect.fnUntraced(function* <E>(
 ): Effect.fn.Return<ParquetFile, ParquetError> {
   const { byteLength, name } = file
   const notParquet = (detail: string) => wrap(new NotParquet({ file: name, detail }))
+  const whole = (bytes: Uint8Array | undefined, start: number, end: number) =>
+    bytes?.length === end - start
+      ? Effect.succeed(bytes)
+      : Effect.fail(notParquet(`bytes ${start} to ${end} were asked for, ${bytes?.length ?? 0} came`))
+  const failed = (cause: unknown) => wrap(new ReadFailed({ file: name, cause }))
   const read = (start: number, end: number) =>
-    file.read(start, end).pipe(
-      Effect.mapError((cause) => wrap(new ReadFailed({ file: name, cause }))),
-      Effect.filterOrFail(
-        (bytes) => bytes.length === end - start,
-        (bytes) => notParquet(`bytes ${start} to ${end} were asked for, ${bytes.length} came`)
-      )
-    )
+    Effect.flatMap(Effect.mapError(file.read(start, end), failed), (bytes) => whole(bytes, start, end))
+  const many = file.readMany
+  const readMany: Internal["readMany"] = (ranges) =>
+    many === undefined
+      ? Effect.forEach(ranges, ({ end, start }) => read(start, end))
+      : Effect.flatMap(Effect.mapError(many(ranges), failed), (found) =>
+          Effect.forEach(ranges, ({ end, start }, i) => whole(found[i], start, end))
+        )
   if (byteLength < 12) return yield* notParquet(`it has ${byteLength} bytes`)
   const begin = Math.max(0, byteLength - firstRead)
   let footer = yield* read(begin, byteLength)
@@ -161,12 +173,12 @@ export const open = Effect.fnUntraced(function* <E>(
   if (length + 8 > footer.length) footer = yield* read(byteLength - length - 8, byteLength)
   const own = footer.slice()
   return yield* Effect.try({
-    try: () => describe(name, parquetMetadata(own.buffer, { parsers, geoparquet: false }), read),
+    try: () => describe(name, parquetMetadata(own.buffer, { parsers, geoparquet: false }), readMany),
     catch: (cause) => notParquet(`its footer can't be read (${cause instanceof Error ? cause.message : String(cause)})`)
   })
 })
 
-const describe = (name: string, metadata: FileMetaData, read: Internal["read"]): ParquetFile => {
+const describe = (name: string, metadata: FileMetaData, readMany: Internal["readMany"]): ParquetFile => {
   const tree = parquetSchema(metadata)
   if (tree.children.some((n) => typeof n.element.name !== "string")) throw new RangeError("a column has no name")
   const schema = tree.children.flatMap((node) => Elements.toField(node) ?? [])
@@ -179,7 +191,7 @@ const describe = (name: string, metadata: FileMetaData, read: Internal["read"]):
     keyValueMetadata: Object.fromEntries(
       (metadata.key_value_metadata ?? []).map(({ key, value }) => [key, value ?? ""])
     ),
-    internal: { metadata, tree, read }
+    internal: { metadata, tree, readMany }
   }
 }
 
@@ -246,7 +258,7 @@ export const readSlices = Effect.fnUntraced(function* (
   rowGroup: number,
   columns: ReadonlyArray<string>
 ): Effect.fn.Return<Slices, ParquetError> {
-  const { read, tree } = file.internal
+  const { readMany, tree } = file.internal
   const { rowCount } = file.rowGroups[rowGroup]!
   for (const column of columns) {
     if (file.schema.some((f) => f.name === column)) continue
@@ -269,13 +281,17 @@ export const readSlices = Effect.fnUntraced(function* (
   }
   const bytes = new Map<Chunk, Uint8Array>()
   const ordered = chunks.toSorted((a, b) => a.start - b.start)
-  for (let i = 0; i < ordered.length;) {
-    let j = i + 1
-    while (j < ordered.length && ordered[j]!.start - ordered[j - 1]!.end <= gap) j++
-    const from = ordered[i]!.start
-    const range = yield* read(from, ordered[j - 1]!.end)
-    for (; i < j; i++) bytes.set(ordered[i]!, range.subarray(ordered[i]!.start - from, ordered[i]!.end - from))
+  const ranges: Array<{ readonly start: number; end: number; readonly holds: Array<Chunk> }> = []
+  for (const chunk of ordered) {
+    const last = ranges.at(-1)
+    if (last !== undefined && chunk.start - last.end <= gap) {
+      last.end = Math.max(last.end, chunk.end)
+      last.holds.push(chunk)
+    } else ranges.push({ start: chunk.start, end: chunk.end, holds: [chunk] })
   }
+  const found = yield* readMany(ranges)
+  for (const [i, { holds, start }] of ranges.entries())
+    for (const chunk of holds) bytes.set(chunk, found[i]!.subarray(chunk.start - start, chunk.end - start))
   const decoded: Array<readonly [string, Decoded]> = []
   for (const column of columns) {
     const own = chunks.filter((c) => c.column === column)

@@ -62,30 +62,55 @@ const rateOf = (count: number, call: (i: number) => Effect.Effect<void, unknown>
     return (count * size) / 1e6 / ((performance.now() - started) / 1000)
   })
 
-const columns = 12
 const rowsPerGroup = 100_000
 const groups = 4
-const wanted = ["c1", "c5", "c6", "c10"]
+const wanted = ["category", "status", "total", "ts"]
 
-/** A file of whole numbers, as many columns of orders have them. */
+/** Columns as orders have them. */
+const schema: ReadonlyArray<Field.Field> = [
+  { name: "order_id", type: { kind: "string" }, required: true },
+  { name: "user_id", type: { kind: "string" }, required: true },
+  { name: "category", type: { kind: "string" }, required: true },
+  { name: "address", type: { kind: "string" }, required: true },
+  { name: "status", type: { kind: "string" }, required: true },
+  { name: "quantity", type: { kind: "int" }, required: true },
+  { name: "total", type: { kind: "decimal", precision: 10, scale: 2 }, required: true },
+  { name: "comment", type: { kind: "string" }, required: true },
+  { name: "ts", type: { kind: "timestamptz" }, required: true }
+]
+const began = Date.UTC(2026, 2, 25)
+
+/** A file of orders. */
 const parquet = (seed: number) =>
   Effect.gen(function* () {
-    const schema: ReadonlyArray<Field.Field> = Array.from({ length: columns }, (_, c) => ({
-      name: `c${c}`,
-      type: { kind: "long" },
-      required: true
-    }))
     const chunks: Array<Uint8Array> = []
     const writer = yield* ColumnWriter.make({ schema, sink: (chunk) => void chunks.push(chunk) })
     let state = seed
+    const draw = (below: number) => {
+      state = (state * 1_664_525 + 1_013_904_223) % 2 ** 32
+      return Math.floor((state / 2 ** 32) * below)
+    }
+    const column = <A>(make: (row: number) => A) => Array.from({ length: rowsPerGroup }, (_, row) => make(row))
     for (let group = 0; group < groups; group++) {
-      const values = Object.fromEntries(
-        schema.map(({ name }) => [
-          name,
-          Float64Array.from({ length: rowsPerGroup }, () => (state = (state * 1_103_515_245 + 12_345) % 2 ** 31))
-        ])
+      const first = group * rowsPerGroup
+      yield* writer.writeRowGroup(
+        {
+          order_id: column((row) => `order-${seed}-${first + row}`),
+          user_id: column(() => `user-${draw(20_000)}`),
+          category: column(() => `category-${draw(24)}`),
+          address: column(() => `${draw(400)} ${draw(10_000).toString(36)} street, ${draw(90_000)}`),
+          status: column(() => ["completed", "pending", "cancelled"][draw(3)]!),
+          quantity: column(() => 1 + draw(5)),
+          total: column(() => 100 + draw(100_000)),
+          comment: column(() =>
+            draw(2 ** 30)
+              .toString(36)
+              .repeat(1 + draw(4))
+          ),
+          ts: column((row) => began + (first + row) * 200 + draw(5_000))
+        },
+        rowsPerGroup
       )
-      yield* writer.writeRowGroup(values, rowsPerGroup)
     }
     yield* writer.finish()
     return Buffer.concat(chunks)
@@ -107,7 +132,13 @@ const readColumns = (store: Store, keys: ReadonlyArray<string>) =>
           Effect.map(ColumnReader.readRowGroup(file, group, wanted), (rows) => {
             for (const name of wanted) {
               const values = rows.columns[name]!
-              for (let i = 0; i < rows.rowCount; i++) sum = (sum + Number(values[i])) % 2 ** 40
+              for (let i = 0; i < rows.rowCount; i++) {
+                const value = values[i]
+                sum =
+                  (sum +
+                    (typeof value === "string" ? value.length * value.charCodeAt(value.length - 1) : Number(value))) %
+                  2 ** 40
+              }
               count += rows.rowCount
             }
           }),
@@ -170,6 +201,7 @@ const measure = (endpoint: string, folder: string, reduced: boolean) =>
       Effect.gen(function* () {
         const started = performance.now()
         const { count, sum } = yield* readColumns(from, keys)
+        if (!Number.isFinite(sum)) checked = false
         sums.add(`${count} values, ${sum}`)
         return count / 1e6 / ((performance.now() - started) / 1000)
       })

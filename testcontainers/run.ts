@@ -25,9 +25,16 @@ interface Suite {
 }
 
 const suites: Readonly<Record<string, Suite>> = {
-  iceberg: { needs: "python", files: ["packages/iceberg/test/"] },
+  iceberg: { needs: "python", files: ["packages/iceberg/test/Kill", "packages/iceberg/test/PyIceberg"] },
   kafka: { needs: "broker", files: ["packages/kafka/test/", "apps/headrace/test/kafka/", "testcontainers/test/Kafka"] },
-  s3: { needs: "s3", files: ["packages/s3/test/"] }
+  s3: {
+    needs: "s3",
+    files: [
+      "packages/s3/test/",
+      "packages/iceberg/test/S3.integration.test.ts",
+      "packages/archive/test/S3.integration.test.ts"
+    ]
+  }
 }
 const root = join(import.meta.dirname, "..")
 const config = ["--config", "testcontainers/vitest.config.ts"]

@@ -21,15 +21,12 @@ import * as Processes from "./Processes.ts"
 import * as S3Proxy from "./S3Proxy.ts"
 import * as Versitygw from "./Versitygw.ts"
 
-export { accessKeyId, secretAccessKey } from "./Versitygw.ts"
+export { accessKeyId, region, secretAccessKey } from "./S3Keys.ts"
 
 export type Name = "versitygw" | "s3proxy"
 export type Mode = "docker" | "process"
 
 export const names: ReadonlyArray<Name> = ["versitygw", "s3proxy"]
-
-/** What both servers take for their region. */
-export const region = "us-east-1"
 
 export interface Server {
   /** What runs, for people. */

@@ -4,7 +4,7 @@ import * as path from "node:path"
 import type { BrokerError } from "./BrokerError.ts"
 import * as Jars from "./Jars.ts"
 import * as KafkaJars from "./KafkaJars.ts"
-import { accessKeyId, secretAccessKey } from "./Versitygw.ts"
+import { accessKeyId, secretAccessKey } from "./S3Keys.ts"
 
 export const version = "4.1.0"
 

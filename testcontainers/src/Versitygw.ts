@@ -6,6 +6,7 @@ import * as path from "node:path"
 import { BrokerError, Missing } from "./BrokerError.ts"
 import * as Command from "./Command.ts"
 import * as Jars from "./Jars.ts"
+import { accessKeyId, secretAccessKey } from "./S3Keys.ts"
 
 export const version = "1.8.0"
 
@@ -68,11 +69,6 @@ export const environment = (port: string, iam: string): Readonly<Record<string, 
   VGW_HEALTH: "/health",
   VGW_IAM_DIR: iam
 })
-
-/** The key pair that both servers take. */
-export const accessKeyId = "headrace"
-/** Secret only in that it must not show up in an error. */
-export const secretAccessKey = "headrace-secret-4f1c"
 
 /** Builds the image; replaces one of the same name. */
 export const image: Effect.Effect<string, BrokerError> = Effect.gen(function* () {

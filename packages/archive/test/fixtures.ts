@@ -36,13 +36,29 @@ export const over = (store: Layer.Layer<ObjectStore>) =>
     )
   )
 
+/** A bucket of its own on the integration suite's server. Loaded only there. */
+const onServer = (endpoint: string) =>
+  Layer.orDie(
+    Layer.unwrap(
+      Effect.promise(async () => {
+        const { access, bucket } = await import("integration-suite/S3Access")
+        const S3ObjectStore = await import("@headrace/s3/S3ObjectStore")
+        return S3ObjectStore.layer({ ...access(endpoint), bucket: await Effect.runPromise(bucket(endpoint)) })
+      })
+    )
+  )
+
+/** Set by the integration suite. */
+const server = process.env["HEADRACE_S3_VERSITYGW"]
+
 export const memory = over(MemoryObjectStore.layer)
 export const places: ReadonlyArray<readonly [string, ReturnType<typeof over>]> = [
   ["memory", memory],
   [
     "folder",
     over(Layer.orDie(Layer.unwrap(Effect.map(temporaryFolder, (folder) => FolderObjectStore.layer({ path: folder })))))
-  ]
+  ],
+  ...(server === undefined ? [] : [["S3", over(onServer(server))] as const])
 ]
 
 /** What a producer sends. */

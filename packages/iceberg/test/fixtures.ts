@@ -83,7 +83,23 @@ export const temporaryFolder = Effect.acquireRelease(
   (made) => Effect.promise(() => fs.rm(made, { recursive: true, force: true }))
 )
 
+/** A bucket of its own on the integration suite's server. Loaded only there. */
+const onServer = (endpoint: string) =>
+  Layer.orDie(
+    Layer.unwrap(
+      Effect.promise(async () => {
+        const { access, bucket } = await import("integration-suite/S3Access")
+        const S3ObjectStore = await import("@headrace/s3/S3ObjectStore")
+        return S3ObjectStore.layer({ ...access(endpoint), bucket: await Effect.runPromise(bucket(endpoint)) })
+      })
+    )
+  )
+
+/** Set by the integration suite. */
+const server = process.env["HEADRACE_S3_VERSITYGW"]
+
 export const drivers: ReadonlyArray<readonly [string, Layer.Layer<ObjectStore>]> = [
   ["memory", MemoryObjectStore.layer],
-  ["folder", Layer.orDie(Layer.unwrap(Effect.map(temporaryFolder, (made) => FolderObjectStore.layer({ path: made }))))]
+  ["folder", Layer.orDie(Layer.unwrap(Effect.map(temporaryFolder, (made) => FolderObjectStore.layer({ path: made }))))],
+  ...(server === undefined ? [] : [["S3", onServer(server)] as const])
 ]

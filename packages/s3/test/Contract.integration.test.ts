@@ -6,7 +6,8 @@ import { Effect, Layer } from "effect"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { access, bucket, s3proxy, versitygw } from "./servers.ts"
+import { access, bucket } from "integration-suite/S3Access"
+import { s3proxy, versitygw } from "./servers.ts"
 
 const onServer = (endpoint: string, options: Partial<S3ObjectStore.Options>) =>
   Layer.unwrap(

@@ -5,7 +5,8 @@ import { ObjectStore, type ObjectStoreError } from "@headrace/s3"
 import * as S3ObjectStore from "@headrace/s3/S3ObjectStore"
 import { Context, Effect, Layer, Logger, Redacted, Stream } from "effect"
 import * as FaultProxy from "integration-suite/FaultProxy"
-import { access, bucket, sdk, versitygw } from "./servers.ts"
+import { access, bucket, sdk } from "integration-suite/S3Access"
+import { versitygw } from "./servers.ts"
 
 const text = (s: string) => new TextEncoder().encode(s)
 

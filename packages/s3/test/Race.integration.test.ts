@@ -7,7 +7,8 @@ import type { Service } from "@headrace/s3"
 import * as S3ObjectStore from "@headrace/s3/S3ObjectStore"
 import { Effect, Random } from "effect"
 import * as FaultProxy from "integration-suite/FaultProxy"
-import { access, bucket, versitygw } from "./servers.ts"
+import { access, bucket } from "integration-suite/S3Access"
+import { versitygw } from "./servers.ts"
 
 const rounds = Number(process.env["HEADRACE_S3_RACE_ROUNDS"] ?? 12)
 const writers = 64

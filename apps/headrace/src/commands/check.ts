@@ -132,6 +132,7 @@ export const check = Command.make(
     const problems: ReadonlyArray<Finding> = [
       ...(types.checked ? types.diagnostics.map((d) => ({ file: `${d.file}:${d.line}`, message: d.message })) : []),
       ...findings.flatMap((f) => f.problems),
+      ...(yield* Looking.refusals(project, [...topics.keys()])),
       ...(Result.isFailure(outputs) ? [{ message: outputs.failure.message }] : [])
     ]
     const leftOut = (types.checked ? types.leftOut : []).map((file): Finding => ({

@@ -8,7 +8,8 @@
  *
  * `open` takes the transactional id over, which belongs to the stream's topic: the broker ends the predecessor's transaction before it
  * answers. The progress is then read up to the end of the log as it is, not as committed records show it: another stream's open transaction
- * hides what was committed after its beginning, and is waited for (its time-out bounds that).
+ * hides what was committed after its beginning, and is waited for (its time-out bounds that). `progress` looks at what readers see now: it
+ * waits for nothing and may be told of less.
  *
  * | the process dies | then |
  * | --- | --- |

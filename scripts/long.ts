@@ -1,5 +1,6 @@
 /**
- * `pnpm test:long`: every suite at its full length, and a dated report of what each said, in `docs/reports/`.
+ * `pnpm test:long [name …]`: every suite at its full length, and a dated report of what each said, in `docs/reports/`. With names, only the
+ * suites that have one of them in theirs, and no report. It takes hours, and requires Docker or Java and Maven, and Python.
  */
 import { spawn } from "node:child_process"
 import { mkdirSync, writeFileSync } from "node:fs"
@@ -7,7 +8,9 @@ import { availableParallelism, cpus, release, totalmem } from "node:os"
 import { join } from "node:path"
 
 const suites: ReadonlyArray<readonly [name: string, command: string]> = [
-  ["unit suites", "npx vitest run"],
+  ["unit suites", "vitest run"],
+  ["unit suites on Bun", "bun node_modules/vitest/vitest.mjs run --pool=threads"],
+  ["unit suites on Deno", "deno run -A npm:vitest run"],
   ["goldens", "node examples/orders/golden.ts"],
   ["goldens of another seed", "node examples/orders/golden.ts --seed 7 --orders 300000 --partitions 3"],
   ["determinism", "node apps/headrace/test/determinism/run.ts --runs 1000"],
@@ -15,7 +18,10 @@ const suites: ReadonlyArray<readonly [name: string, command: string]> = [
   ["kill", "node apps/headrace/test/kill/run.ts --rounds 25"],
   ["main job", "node examples/flights/main.ts"],
   ["neutral readers", "node examples/flights/readers.ts"],
-  ["integration", "HEADRACE_S3_RACE_ROUNDS=200 node testcontainers/run.ts"],
+  ["integration", "HEADRACE_KILLS=25 HEADRACE_S3_RACE_ROUNDS=200 node testcontainers/run.ts --require"],
+  ["integration on Bun", "node testcontainers/run.ts kafka --require --runtime bun"],
+  ["integration on Deno", "node testcontainers/run.ts kafka --require --runtime deno"],
+  ["log benchmark", "node benchmarks/main.ts log --json"],
   ["replay benchmark", "node benchmarks/main.ts replay --json"],
   ["Kafka benchmark", "node benchmarks/main.ts kafka --json"],
   ["live benchmark", "node benchmarks/main.ts live --json"],
@@ -25,6 +31,15 @@ const suites: ReadonlyArray<readonly [name: string, command: string]> = [
 
 const root = join(import.meta.dirname, "..")
 const path = `${join(root, "node_modules/.bin")}:${process.env["PATH"]}`
+
+/** The end of what a suite printed: its counts or its JSON. */
+const endOf = (text: string): string =>
+  text
+    .split("\n")
+    .filter((line) => line.trim() !== "" && !/ (?:RUN|✓) |^JSON report written/.test(line))
+    .slice(-6)
+    .map((line) => (line.length > 3_000 ? `${line.slice(0, 3_000)} …` : line))
+    .join("\n")
 
 /** Runs a command, shows what it prints, and keeps its end. */
 const run = (command: string): Promise<{ readonly code: number; readonly seconds: number; readonly tail: string }> =>
@@ -38,18 +53,24 @@ const run = (command: string): Promise<{ readonly code: number; readonly seconds
     let kept = ""
     child.stdout.on("data", (chunk: Buffer) => {
       process.stdout.write(chunk)
-      kept = (kept + chunk.toString()).slice(-8_000)
+      // oxlint-disable-next-line no-control-regex
+      kept = (kept + chunk.toString().replaceAll(/\u001b\[[0-9;]*m/g, "")).slice(-16_000)
     })
     child.on("close", (code) => {
-      const lines = kept.trimEnd().split("\n").slice(-12)
-      resolve({ code: code ?? 1, seconds: (performance.now() - started) / 1000, tail: lines.join("\n") })
+      resolve({ code: code ?? 1, seconds: (performance.now() - started) / 1000, tail: endOf(kept) })
     })
   })
 
+const names = process.argv.slice(2)
+const chosen = suites.filter(([name]) => names.length === 0 || names.some((own) => name.includes(own)))
+if (chosen.length === 0) {
+  console.error(`usage: pnpm test:long [name …], of ${suites.map(([name]) => `"${name}"`).join(", ")}`)
+  process.exit(1)
+}
 const started = new Date()
 const sections: Array<string> = []
 let failures = 0
-for (const [name, command] of suites) {
+for (const [name, command] of chosen) {
   console.log(`=== ${name}: ${command}`)
   const { code, seconds, tail } = await run(command)
   if (code !== 0) failures++
@@ -57,12 +78,13 @@ for (const [name, command] of suites) {
     `## ${name}: ${code === 0 ? "passed" : `FAILED (exit ${code})`}, ${seconds.toFixed(0)} s\n\n\`${command}\`\n\n\`\`\`\n${tail}\n\`\`\`\n`
   )
 }
-const day = started.toISOString().slice(0, 10)
-const machine = `${cpus()[0]?.model ?? "unknown CPU"}, ${availableParallelism()} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, Node ${process.version}`
-mkdirSync(join(root, "docs/reports"), { recursive: true })
-const file = join(root, "docs/reports", `${day}.md`)
-// oxlint-disable-next-line no-control-regex
-const text = sections.join("\n").replaceAll(/\u001b\[[0-9;]*m/g, "")
-writeFileSync(file, `# ${day}\n\n${machine}\n\n${text}`)
-console.log(`report: ${file}\n${suites.length - failures} passed, ${failures} failed`)
+if (names.length === 0) {
+  const day = started.toISOString().slice(0, 10)
+  const machine = `${cpus()[0]?.model ?? "unknown CPU"}, ${availableParallelism()} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, Node ${process.version}`
+  mkdirSync(join(root, "docs/reports"), { recursive: true })
+  const file = join(root, "docs/reports", `${day}.md`)
+  writeFileSync(file, `# ${day}\n\n${machine}\n\n${sections.join("\n")}`)
+  console.log(`report: ${file}`)
+} else console.log(sections.join("\n"))
+console.log(`${chosen.length - failures} passed, ${failures} failed`)
 process.exitCode = failures === 0 ? 0 : 1

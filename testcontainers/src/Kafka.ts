@@ -18,7 +18,12 @@ export { messageMaxBytes } from "./KafkaSettings.ts"
 /** How a broker runs: in Docker, or as a process of this machine from Maven jars. */
 export type Mode = "docker" | "process"
 
-export const modes: ReadonlyArray<Mode> = ["docker", "process"]
+const allModes: ReadonlyArray<Mode> = ["docker", "process"]
+
+/** The ways to try, best first: all, or those that `HEADRACE_KAFKA_MODES` names. `run.ts` leaves out there what this machine hasn't. */
+export const modes: ReadonlyArray<Mode> = allModes.filter((mode) =>
+  (process.env["HEADRACE_KAFKA_MODES"] ?? allModes.join(",")).split(",").includes(mode)
+)
 
 export interface Options {
   /** Broker properties, over those of `KafkaSettings.ts`. */

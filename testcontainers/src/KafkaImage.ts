@@ -19,6 +19,14 @@ const exists = (name: string) =>
 const pull = (name: string) =>
   docker(`pull image ${name}`, async () => (await getContainerRuntimeClient()).image.pull(ImageName.fromString(name)))
 
+const neither = (pulling: BrokerError, building: BrokerError) =>
+  new BrokerError({
+    reason: new Missing({
+      what: `Docker answers, but the image of a broker can't be had: ${pulling.message}; and none could be built here: ${building.message}`,
+      todo: "pull one, or name one that is there in HEADRACE_KAFKA_IMAGE"
+    })
+  })
+
 /** The image to run, there when this returns. */
 export const resolve: Effect.Effect<string, BrokerError> = Effect.gen(function* () {
   const named = process.env["HEADRACE_KAFKA_IMAGE"]
@@ -39,8 +47,12 @@ export const resolve: Effect.Effect<string, BrokerError> = Effect.gen(function* 
           })
         )
     }),
-    Effect.catch((error) =>
-      named === undefined ? Effect.as(KafkaImageBuild.build, KafkaImageBuild.tag) : Effect.fail(error)
+    Effect.catch((pulling) =>
+      named === undefined
+        ? Effect.mapError(Effect.as(KafkaImageBuild.build, KafkaImageBuild.tag), (building) =>
+            neither(pulling, building)
+          )
+        : Effect.fail(pulling)
     )
   )
 })

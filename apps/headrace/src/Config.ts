@@ -47,6 +47,19 @@ const Log = Schema.Struct({
   )
 )
 
+const Output = Schema.Struct({
+  /** Whose changes: every view's, or those of these ones. All exported versions of such a view have their own topic. */
+  views: Schema.Union([Schema.Literal("all"), Schema.NonEmptyArray(Schema.NonEmptyString)]),
+  /** Topics by version, such as `{ "revenue.v1": "shop.revenue" }`. Default: `<view>.v<N>`. One topic takes the changes of one version. */
+  topics: Schema.optionalKey(Schema.Record(Schema.String, Schema.NonEmptyString)),
+  /** The cluster, when it isn't the log's. Its secrets come from the same variables as the log's. */
+  kafka: Schema.optionalKey(Kafka),
+  /** Where the progress of all streams is kept. Default `headrace.progress`. */
+  progressTopic: Schema.optionalKey(Schema.NonEmptyString),
+  /** The broker aborts a transaction that takes longer, in milliseconds; the first of a large table is the longest. Default 60,000. */
+  transactionTimeout: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1_000)))
+})
+
 export const Config = Schema.Struct({
   /** The log: `{ path: "…" }` or `{ kafka: { brokers: ["…"] } }`. */
   log: Log,
@@ -56,9 +69,17 @@ export const Config = Schema.Struct({
   store: Schema.Struct({ path: Schema.NonEmptyString, busyTimeout: Schema.optionalKey(Schema.Int) }),
   /** View modules. Every exported view of them belongs to the project. */
   views: Schema.Array(Schema.NonEmptyString),
+  /** What else `run` writes: the views' changes, exactly once, to Kafka: `{ views: ["revenue"] }`. */
+  output: Schema.optionalKey(Output),
   /** Worker threads of a replay. Default: one a core, at most one a partition. */
   workers: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 256 })))
-})
+}).check(
+  Schema.makeFilter(({ log, output }) =>
+    output !== undefined && output.kafka === undefined && log.kafka === undefined
+      ? 'the log is no cluster that ["output"] could be written to: name one in ["output"]["kafka"]'
+      : undefined
+  )
+)
 export type Config = typeof Config.Type
 
 /** Types a project's config: `export default defineConfig({ … })` in `headrace.config.ts`. Paths are relative to the project's folder. */

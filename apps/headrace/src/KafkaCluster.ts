@@ -1,9 +1,10 @@
 /**
- * A project's log on Kafka, as its config says. Secrets come from the environment alone: `KAFKA_SASL_PASSWORD`, `KAFKA_TLS_KEY` (a PEM text)
+ * A project's log, and its views' changes, on Kafka, as its config says. Secrets come from the environment alone: `KAFKA_SASL_PASSWORD`, `KAFKA_TLS_KEY` (a PEM text)
  * and `KAFKA_TLS_PASSPHRASE`. The client library is loaded when it is needed: a project on the embedded log never loads it.
  */
 import { readFileSync } from "node:fs"
 import { resolve } from "node:path"
+import type { ChangeSink } from "@headrace/core/ChangeSink"
 import type { EventLog } from "@headrace/core/EventLog"
 import type { KafkaDriver, KafkaError, KafkaOptions } from "@headrace/kafka"
 import { Effect, Layer } from "effect"
@@ -15,16 +16,18 @@ interface Place {
   readonly folder: string
   readonly file: string
   readonly kafka: Config.Kafka
+  /** Of `kafka` in the config, for errors. */
+  readonly at: '["log"]["kafka"]' | '["output"]["kafka"]'
 }
 
-const pem = ({ file, folder }: Place, name: "ca" | "cert", path: string): Effect.Effect<string, ProjectError> =>
+const pem = ({ at, file, folder }: Place, name: "ca" | "cert", path: string): Effect.Effect<string, ProjectError> =>
   Effect.try({
     try: () => readFileSync(resolve(folder, path), "utf8"),
     catch: (cause) =>
       wrap(
         new ConfigInvalid({
           file,
-          detail: `the file of ["log"]["kafka"]["tls"]["${name}"] can't be read: ${cause instanceof Error ? cause.message : String(cause)}`
+          detail: `the file of ${at}["tls"]["${name}"] can't be read: ${cause instanceof Error ? cause.message : String(cause)}`
         })
       )
   })
@@ -77,23 +80,38 @@ const drivers = {
   kafkajs: { library: "kafkajs", load: () => import("@headrace/kafka/drivers/KafkaJs") }
 } satisfies Record<string, { library: string; load: () => Promise<{ layer: MakeDriver }> }>
 
-/** The log on the cluster; its connections live in the layer. Fails at once when no broker answers. */
-export const layer = (place: Place): Layer.Layer<EventLog, KafkaError | ProjectError> =>
+/** What `use` makes on the cluster; its connections live in the layer. Fails at once when no broker answers. */
+const connected = <A>(
+  place: Place,
+  use: (kafka: typeof import("@headrace/kafka")) => Layer.Layer<A, KafkaError, KafkaDriver>
+): Layer.Layer<A, KafkaError | ProjectError> =>
   Layer.unwrap(
     Effect.gen(function* () {
-      const { compression, driver = "platformatic", replicationFactor } = place.kafka
+      const { driver = "platformatic" } = place.kafka
       const { library, load } = drivers[driver]
-      const [own, { KafkaLog, KafkaOptions }] = yield* Effect.tryPromise({
+      const [own, kafka] = yield* Effect.tryPromise({
         try: () => Promise.all([load(), import("@headrace/kafka")]),
         catch: (cause) => wrap(new DriverMissing({ driver, library, cause }))
       })
-      const secrets = yield* Effect.mapError(KafkaOptions.secrets, (cause) =>
+      const secrets = yield* Effect.mapError(kafka.KafkaOptions.secrets, (cause) =>
         wrap(new ConfigInvalid({ file: place.file, detail: `a secret can't be read: ${cause.message}` }))
       )
-      const log = KafkaLog.layer({
-        ...(compression === undefined ? {} : { compression }),
-        ...(replicationFactor === undefined ? {} : { replicationFactor })
-      })
-      return Layer.provide(log, own.layer(yield* optionsOf(place, secrets)))
+      return Layer.provide(use(kafka), own.layer(yield* optionsOf(place, secrets)))
     })
   )
+
+const writing = ({ compression, replicationFactor }: Config.Kafka) => ({
+  ...(compression === undefined ? {} : { compression }),
+  ...(replicationFactor === undefined ? {} : { replicationFactor })
+})
+
+/** The log on the cluster. */
+export const layer = (place: Place): Layer.Layer<EventLog, KafkaError | ProjectError> =>
+  connected(place, ({ KafkaLog }) => KafkaLog.layer(writing(place.kafka)))
+
+/** Change streams on the cluster. */
+export const changes = (
+  place: Place,
+  options: { readonly progressTopic?: string; readonly transactionTimeoutMillis?: number }
+): Layer.Layer<ChangeSink, KafkaError | ProjectError> =>
+  connected(place, ({ KafkaChanges }) => KafkaChanges.layer({ ...writing(place.kafka), ...options }))

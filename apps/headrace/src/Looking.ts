@@ -1,10 +1,10 @@
 /** Looking at a project's log, archive and store without making any of them. */
 import { existsSync } from "node:fs"
 import { Archive } from "@headrace/archive/Archive"
-import { type Description, OneLog, type OneLogError } from "@headrace/archive/OneLog"
+import { type Description, historyOf, OneLog, type OneLogError } from "@headrace/archive/OneLog"
 import { EventLog } from "@headrace/core/EventLog"
 import { type VersionInfo, ViewStore } from "@headrace/core/ViewStore"
-import { Effect } from "effect"
+import { Effect, Result } from "effect"
 import * as Freshness from "./Freshness.ts"
 import * as Project from "./Project.ts"
 
@@ -54,6 +54,23 @@ const describe = (topic: string) =>
       () => Effect.undefined
     )
   )
+
+/** Why topics can't be folded: compacted by the log, made anew beside an old archive, or behind their own archive. Looks at those that the log has. */
+export const refusals = (place: Project.Place, names: ReadonlyArray<string>) =>
+  Project.hasLog(place) && names.length > 0
+    ? Effect.forEach(names, (topic) =>
+        Effect.map(Effect.result(describe(topic)), (found) => {
+          if (Result.isFailure(found)) return { topic, message: found.failure.message }
+          const history = found.success === undefined ? undefined : historyOf(found.success)
+          return history === undefined || Result.isSuccess(history)
+            ? undefined
+            : { topic, message: history.failure.message }
+        })
+      ).pipe(
+        Effect.map((found) => found.filter((refusal) => refusal !== undefined)),
+        Effect.provide(Project.logLayer(place))
+      )
+    : Effect.succeed([])
 
 /** How versions stand in their topics, and how fresh they are; there may be no log yet. */
 export const standings = (

@@ -178,7 +178,8 @@ export const layer = (project: Place): Layer.Layer<Services, LogFailure | ViewSt
 const ownLog = (place: Place): Layer.Layer<EventLog, EventLogError | KafkaError | ProjectError> => {
   const { config, log } = paths(place)
   const { kafka } = place.config.log
-  if (kafka !== undefined) return KafkaCluster.layer({ folder: place.folder, file: config, kafka })
+  if (kafka !== undefined)
+    return KafkaCluster.layer({ folder: place.folder, file: config, kafka, at: '["log"]["kafka"]' })
   // The config names one of the two.
   return SqliteLog.layer({ path: log! })
 }

@@ -1,4 +1,5 @@
 /** What can be wrong with a project. */
+import { ViewError } from "@headrace/kappa"
 import { Schema } from "effect"
 
 export class ConfigNotFound extends Schema.TaggedError<ConfigNotFound>()("ConfigNotFound", { file: Schema.String }) {
@@ -150,6 +151,31 @@ export class ViewDisappeared extends Schema.TaggedError<ViewDisappeared>()("View
   }
 }
 
+/** A version ran without the output that it had; what its owner can do about it. */
+export class OutputStopped extends Schema.TaggedError<OutputStopped>()("OutputStopped", {
+  reason: ViewError.OutputBehind
+}) {
+  override get message() {
+    const { partition, store, stream, topic, version, view } = this.reason
+    return (
+      `the changes of view "${view}" version ${version} in topic "${topic}" stop before offset ${stream} of partition ${partition}, but the store holds it up to ${store}: ` +
+      `it ran without its output, and what changed meanwhile can't be told any more. ` +
+      `Name another topic for it as ["output"]["topics"]["${view}.v${version}"] in headrace.config.ts, which begins with all rows; or remove the version ` +
+      `("headrace drop ${view} ${version}", or with its view "headrace drop ${view} --all") and run it again, which builds it anew and goes on in the topic`
+    )
+  }
+}
+/** A replay would fold a version past the changes that are published of it. */
+export class OutputBegun extends Schema.TaggedError<OutputBegun>()("OutputBegun", {
+  view: Schema.String,
+  version: Schema.Int,
+  topic: Schema.String
+}) {
+  override get message() {
+    return `the changes of view "${this.view}" version ${this.version} are in topic "${this.topic}", and a replay writes none: it would fold the version past them. "headrace run ${this.view}" builds it from the same history and writes on; a replay builds the next version`
+  }
+}
+
 /** The one error of a project. */
 export class ProjectError extends Schema.TaggedError<ProjectError>()("ProjectError", {
   reason: Schema.Union([
@@ -169,7 +195,9 @@ export class ProjectError extends Schema.TaggedError<ProjectError>()("ProjectErr
     NoDeadLetter,
     NotPromoted,
     TopicUndeclared,
-    ViewDisappeared
+    ViewDisappeared,
+    OutputStopped,
+    OutputBegun
   ])
 }) {
   override get message() {

@@ -3,7 +3,8 @@
  *
  * **Overlap** (an offset that both hold) is read from one of them. **A gap** (an offset that neither holds) refuses with the exact missing
  * range, before anything is given out. **Identity**: an archive of another creation of the topic is refused, and one that holds more than the
- * log has. What to read from where is decided by `HandOver.plan`, which is pure; here it is carried out.
+ * log has; what is read is of the creation that was described. **Compaction**: a topic that the log compacts is read from the archive as far as
+ * that goes, and is a history only where the archive began with it (`historyOf`). What to read from where is decided by `HandOver.plan`, which is pure; here it is carried out.
  */
 import type { ColumnBatch } from "@headrace/core/Batch"
 import type { Codec } from "@headrace/core/Codec"
@@ -14,6 +15,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { Archive, ArchiveError, type Holding } from "./Archive.ts"
@@ -42,9 +44,36 @@ export class LogBehindArchive extends Schema.TaggedError<LogBehindArchive>()("Lo
   }
 }
 
+/** The log compacts the topic, so that it is no history, and no archive holds it from its beginning. */
+export class Compacted extends Schema.TaggedError<Compacted>()("Compacted", {
+  topic: Schema.String,
+  partition: Schema.Int,
+  /** Where the partition's archive begins; undefined of one without. */
+  archived: Schema.optionalKey(Schema.Int)
+}) {
+  override get message() {
+    const lacks =
+      this.archived === undefined
+        ? `partition ${this.partition} isn't archived`
+        : `the archive of partition ${this.partition} begins at offset ${this.archived}, not at 0`
+    return (
+      `topic "${this.topic}" is compacted (its cleanup.policy): it loses a record when a later one has its key, so it is the latest value of each key and no history to fold; and ${lacks}. ` +
+      `Fold a topic that isn't compacted; or archive this one from its first offset on, before the broker compacts it (min.compaction.lag.ms)`
+    )
+  }
+}
+
 /** The one error of the log over archive and tail. */
 export class OneLogError extends Schema.TaggedError<OneLogError>()("OneLogError", {
-  reason: Schema.Union([HandOver.Gap, TopicRecreated, LogBehindArchive, ArchiveError, EventLogError, CodecError])
+  reason: Schema.Union([
+    HandOver.Gap,
+    TopicRecreated,
+    LogBehindArchive,
+    Compacted,
+    ArchiveError,
+    EventLogError,
+    CodecError
+  ])
 }) {
   override get message() {
     return this.reason.message
@@ -53,7 +82,10 @@ export class OneLogError extends Schema.TaggedError<OneLogError>()("OneLogError"
 
 /** A topic over both tiers; `begin` is the first offset that one of them holds. */
 export interface Description {
+  readonly topic: string
   readonly topicId: string
+  /** Whether the log may drop records behind the first that it holds. */
+  readonly compacted: boolean
   readonly partitions: ReadonlyArray<
     PartitionRange & { readonly archive: HandOver.Range | undefined; readonly tail: HandOver.Range }
   >
@@ -71,6 +103,29 @@ export interface ReadOptions {
   readonly prefer: "archive" | "tail"
   /** At most this many records in a batch from the tail. */
   readonly maxRecords?: number
+  /** The topic as it was described a moment ago: it isn't described again unless retention has moved on since. */
+  readonly described?: Description
+}
+
+/**
+ * The topic as what views fold. Of a topic that the log compacts that is its archive, which must begin with it: what a fold reads then is
+ * the same now and in a replay. Any other topic is all that archive and log hold.
+ */
+export const historyOf = (described: Description): Result.Result<Description, Compacted> => {
+  const { compacted, partitions, topic } = described
+  if (!compacted) return Result.succeed(described)
+  const begun = partitions.some((p) => p.archive !== undefined)
+  const held: Array<Description["partitions"][number]> = []
+  for (const own of partitions) {
+    const { archive, partition, tail } = own
+    // A partition that came later is archived when the archiver gets to it.
+    const waits = archive === undefined && tail.begin === 0 && (begun || tail.end === 0)
+    if (archive === undefined && !waits) return Result.fail(new Compacted({ topic, partition }))
+    if (archive !== undefined && archive.begin > 0)
+      return Result.fail(new Compacted({ topic, partition, archived: archive.begin }))
+    held.push({ ...own, begin: 0, end: archive?.end ?? 0 })
+  }
+  return Result.succeed({ ...described, partitions: held })
 }
 
 /** Archive and tail as one log. */
@@ -110,12 +165,13 @@ export const make: Effect.Effect<Service, never, EventLog> = Effect.gen(function
         tail: { begin: p.begin, end: p.end }
       }
     })
-    return { topicId: tail.id, partitions } satisfies Description
+    return { topic, topicId: tail.id, compacted: tail.compacted === true, partitions } satisfies Description
   })
 
   const readSegment = (
     codec: Codec,
     options: ReadOptions,
+    topicId: string,
     segment: HandOver.Segment
   ): Stream.Stream<ColumnBatch, OneLogError> => {
     const { columns, maxRecords, partition, topic } = options
@@ -123,24 +179,44 @@ export const make: Effect.Effect<Service, never, EventLog> = Effect.gen(function
     if (segment.tier === "archive")
       return Stream.mapError(archive!.read(codec, { topic, partition, from, until, columns }), wrap)
     const bounds = maxRecords === undefined ? { from, until } : { from, until, maxRecords }
-    return log.read({ topic, partition, ...bounds }).pipe(
+    return log.read({ topic, topicId, partition, ...bounds }).pipe(
       Stream.mapEffect((batch) => codec.decode(batch, columns)),
       Stream.mapError(wrap)
     )
   }
 
+  /** Whether a tail segment failed at its beginning since retention has moved on. */
+  const isOvertaken = ({ from, tier }: HandOver.Segment, { reason }: OneLogError): boolean =>
+    tier === "tail" &&
+    reason._tag === "EventLogError" &&
+    reason.reason._tag === "OffsetOutOfRange" &&
+    reason.reason.requested === from
+
   const read = (codec: Codec, options: ReadOptions): Stream.Stream<ColumnBatch, OneLogError> =>
     Stream.unwrap(
       Effect.gen(function* () {
-        const { from, partition, prefer, topic, until } = options
-        const { partitions } = yield* describe(topic)
+        const { described, from, partition, topic, until } = options
+        const { compacted, partitions, topicId } = described ?? (yield* describe(topic))
+        const prefer = compacted ? "archive" : options.prefer
         const held = partitions[partition]
         const ranges = { archive: held?.archive, tail: held?.tail ?? { begin: 0, end: 0 } }
         const segments = yield* Effect.mapError(
           Effect.fromResult(HandOver.plan({ topic, partition, from, until, prefer, ...ranges })),
           wrap
         )
-        return Stream.fromIterable(segments).pipe(Stream.flatMap((segment) => readSegment(codec, options, segment)))
+        return Stream.fromIterable(segments).pipe(
+          Stream.flatMap((segment) => {
+            const own = readSegment(codec, options, topicId, segment)
+            if (described === undefined) return own
+            const { described: _, ...again } = options
+            // The archive may hold now what the log held then, or there is a gap.
+            return Stream.catchIf(
+              own,
+              (error) => isOvertaken(segment, error),
+              () => read(codec, { ...again, from: segment.from, until: segment.until })
+            )
+          })
+        )
       })
     )
 

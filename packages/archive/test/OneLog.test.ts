@@ -118,7 +118,9 @@ describe("OneLog", () => {
         tail
       })
       assert.deepStrictEqual(yield* one.describe("orders"), {
+        topic: "orders",
         topicId,
+        compacted: false,
         partitions: [
           { partition: 0, ...ranges(undefined, { begin: 0, end: 20 }) },
           { partition: 1, ...ranges(undefined, { begin: 0, end: 5 }) }
@@ -128,7 +130,9 @@ describe("OneLog", () => {
       yield* f.archive({ until: new Map([[0, 12]]) })
       yield* log.deleteBefore("orders", 0, 9)
       assert.deepStrictEqual(yield* one.describe("orders"), {
+        topic: "orders",
         topicId,
+        compacted: false,
         partitions: [
           { partition: 0, ...ranges({ begin: 2, end: 12 }, { begin: 9, end: 20 }) },
           { partition: 1, ...ranges({ begin: 0, end: 5 }, { begin: 0, end: 5 }) }
@@ -155,6 +159,99 @@ describe("OneLog", () => {
         new OneLog.LogBehindArchive({ topic: "orders", partition: 0, archived: 20, end: 15 })
       )
       assert.include(reason.message, "the log lost [15, 20)")
+    }).pipe(Effect.provide(place))
+  )
+
+  it.effect(
+    "of a topic that the log compacts, only an archive from its beginning is a history, and is what is read",
+    () =>
+      Effect.gen(function* () {
+        yield* f.topic(30, 0)
+        const log = yield* EventLog
+        const compacting = EventLog.of({
+          ...log,
+          describe: (topic) => Effect.map(log.describe(topic), (d) => ({ ...d, compacted: true })),
+          read: (options) => Stream.map(log.read(options), (batch) => without(batch, (o) => o % 3 === 0))
+        })
+        const one = yield* Effect.provideService(OneLog.make, EventLog, compacting)
+        const history = Effect.map(one.describe("orders"), OneLog.historyOf)
+        const bare = yield* Effect.flip(Effect.flatMap(history, Effect.fromResult))
+        assert.deepStrictEqual(bare, new OneLog.Compacted({ topic: "orders", partition: 0 }))
+        for (const part of [
+          'topic "orders" is compacted',
+          "partition 0 isn't archived",
+          "archive this one from its first"
+        ])
+          assert.include(bare.message, part)
+
+        // What isn't archived yet waits: the log may have dropped some of it when it is.
+        yield* f.archive({ until: new Map([[0, 20]]) })
+        const described = yield* Effect.flatMap(history, Effect.fromResult)
+        assert.deepStrictEqual(
+          described.partitions.map((p) => [p.begin, p.end, p.tail.end]),
+          [
+            [0, 20, 30],
+            [0, 0, 0]
+          ]
+        )
+        const options = {
+          topic: "orders",
+          partition: 0,
+          from: 0,
+          until: 20,
+          columns: f.columns,
+          prefer: "tail" as const
+        }
+        const whole = (yield* direct(log)).slice(0, 20)
+        for (const known of [{}, { described }])
+          assert.deepStrictEqual(flat(yield* Stream.runCollect(one.read(f.codec, { ...options, ...known }))), whole)
+      }).pipe(Effect.provide(place))
+  )
+
+  it.effect("an archive that began late makes no history of a compacted topic", () =>
+    Effect.gen(function* () {
+      yield* f.topic(30)
+      const log = yield* EventLog
+      yield* log.deleteBefore("orders", 0, 4)
+      yield* f.archive({})
+      const described = yield* Effect.flatMap(OneLog.OneLog, (one) => one.describe("orders"))
+      assert.deepStrictEqual(yield* Effect.fromResult(OneLog.historyOf(described)), described)
+      const refused = yield* Effect.flip(Effect.fromResult(OneLog.historyOf({ ...described, compacted: true })))
+      assert.deepStrictEqual(refused, new OneLog.Compacted({ topic: "orders", partition: 0, archived: 4 }))
+      assert.include(refused.message, "begins at offset 4, not at 0")
+    }).pipe(Effect.provide(place))
+  )
+
+  it.effect("a description that retention has overtaken is made anew, and what is missing then is a gap", () =>
+    Effect.gen(function* () {
+      yield* f.topic(30)
+      const log = yield* EventLog
+      const one = yield* OneLog.OneLog
+      const whole = yield* direct(log)
+      const described = yield* one.describe("orders")
+      const options = { until: 30, prefer: "tail" as const, described }
+      assert.deepStrictEqual(yield* read(options), whole)
+      yield* log.deleteBefore("orders", 0, 12)
+      const { reason } = yield* Effect.flip(read(options))
+      assert.deepStrictEqual(reason, new HandOver.Gap({ topic: "orders", partition: 0, from: 0, until: 12 }))
+      // Of what is archived meanwhile nothing is missing.
+      assert.deepStrictEqual(yield* read({ ...options, from: 12 }), whole.slice(12))
+      yield* f.archive({})
+      yield* log.deleteBefore("orders", 0, 25)
+      assert.deepStrictEqual(yield* read({ ...options, from: 12 }), whole.slice(12))
+    }).pipe(Effect.provide(place))
+  )
+
+  it.effect("a description of a topic that was made anew since gives nothing of the new one", () =>
+    Effect.gen(function* () {
+      yield* f.topic(10)
+      const log = yield* EventLog
+      const one = yield* OneLog.OneLog
+      const described = yield* one.describe("orders")
+      yield* log.deleteTopic("orders")
+      yield* f.topic(20)
+      const { reason } = yield* Effect.flip(read({ until: 10, prefer: "tail", described }))
+      assert.strictEqual(reason._tag === "EventLogError" ? reason.reason._tag : reason._tag, "TopicNotFound")
     }).pipe(Effect.provide(place))
   )
 

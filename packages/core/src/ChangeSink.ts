@@ -110,6 +110,11 @@ export interface Opened {
 export interface Service {
   /** Takes the stream over and reads how far it has come. What it writes to is made when it isn't there. */
   readonly open: (stream: ChangeStream) => Effect.Effect<Opened, ChangeSinkError, Scope.Scope>
+  /**
+   * How far the stream has come as readers see it now; undefined when nothing was published. Looking takes nothing over and makes nothing: whoever
+   * writes the stream may go on meanwhile.
+   */
+  readonly progress: (stream: ChangeStream) => Effect.Effect<Progress | undefined, ChangeSinkError>
 }
 
 export class ChangeSink extends Context.Service<ChangeSink, Service>()("@headrace/core/ChangeSink") {}

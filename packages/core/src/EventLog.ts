@@ -29,11 +29,18 @@ export interface TopicDescription {
   readonly id: string
   /** By partition, ascending from 0. */
   readonly partitions: ReadonlyArray<PartitionRange>
+  /**
+   * Whether the log may drop a record once a later one has its key: such a topic is no history. Said of a topic that is described by itself;
+   * a log without compaction leaves it out.
+   */
+  readonly compacted?: boolean
 }
 
 /** What to read. */
 export interface ReadOptions {
   readonly topic: string
+  /** The creation of the topic that is meant: another one of the name isn't read, but `TopicNotFound`. By default whichever there is. */
+  readonly topicId?: string
   readonly partition: number
   /** The first offset wanted. May equal `end`; more than `end` is out of range. */
   readonly from: number

@@ -32,6 +32,7 @@ export const make = (): MemoryChangeSink => {
   }
   return {
     published: (stream) => find(stream).published,
+    progress: (stream) => Effect.sync(() => find(stream).published.at(-1)?.progress),
     open: (stream) =>
       Effect.sync(() => {
         const own = find(stream)

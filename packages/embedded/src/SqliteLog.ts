@@ -99,6 +99,7 @@ const cuts = (records: ProducerBatch): ReadonlyArray<number> => {
 
 interface PartitionRow {
   readonly topicId: number
+  readonly id: string
   readonly begin: number
   readonly end: number
 }
@@ -136,7 +137,7 @@ const service = (db: DatabaseSync, path: string): Service => {
   const selectAll = db.prepare(`${select} ORDER BY name, partition`)
   const selectTopic = db.prepare(`${select} WHERE name = ? ORDER BY partition`)
   const selectPartition = db.prepare(
-    `SELECT topic_id AS topicId, begin, next AS "end" FROM topics JOIN partitions USING (topic_id) WHERE name = ? AND partition = ?`
+    `SELECT topic_id AS topicId, nonce || '-' || topic_id AS id, begin, next AS "end" FROM topics JOIN partitions USING (topic_id) WHERE name = ? AND partition = ?`
   )
   const insertTopic = db.prepare("INSERT INTO topics (name, nonce) VALUES (?, ?) RETURNING topic_id AS topicId")
   const insertPartition = db.prepare("INSERT INTO partitions (topic_id, partition, begin, next) VALUES (?, ?, 0, 0)")
@@ -225,8 +226,9 @@ const service = (db: DatabaseSync, path: string): Service => {
       attempt(() => {
         refuse(LogInput.readOptions(options))
         const { from, maxRecords = LogInput.defaultMaxRecords, partition, topic } = options
-        const { topicId, ...range } = locate(topic, partition)
-        const until = LogInput.bounds(options, { partition, ...range })
+        const { begin, end, id, topicId } = locate(topic, partition)
+        if (options.topicId !== undefined && options.topicId !== id) throw new TopicNotFound({ topic })
+        const until = LogInput.bounds(options, { partition, begin, end })
         if (typeof until !== "number") throw until
         const next = reader({ topicId, topic, partition })
         return Stream.unfold(from, (at) =>

@@ -205,9 +205,13 @@ export interface Admin {
   readonly topicConfigs: (topic: string) => Effect.Effect<Readonly<Record<string, string>>, KafkaError>
   /**
    * One offset for each partition of a topic, by partition. `latest` is the end for readers of committed records. Beyond a partition's last
-   * record a timestamp gives its end.
+   * record a timestamp gives its end. Who knows how many partitions there are saves asking for it.
    */
-  readonly offsets: (topic: string, at: OffsetAt) => Effect.Effect<ReadonlyArray<number>, KafkaError>
+  readonly offsets: (
+    topic: string,
+    at: OffsetAt,
+    partitions?: number
+  ) => Effect.Effect<ReadonlyArray<number>, KafkaError>
   /** Removes the records before an offset; gives the partition's new first offset. */
   readonly deleteRecords: (topic: string, partition: number, before: number) => Effect.Effect<number, KafkaError>
   /** A group's committed offsets of a topic, by partition; those without one are left out. Waits for open transactions that change them. */

@@ -8,7 +8,8 @@
  *
  * `open` takes the transactional id over, which belongs to the stream's topic: the broker ends the predecessor's transaction before it
  * answers. The progress is then read up to the end of the log as it is, not as committed records show it: another stream's open transaction
- * hides what was committed after its beginning, and is waited for (its time-out bounds that).
+ * hides what was committed after its beginning, and is waited for (its time-out bounds that). `progress` looks at what readers see now: it
+ * waits for nothing and may be told of less.
  *
  * | the process dies | then |
  * | --- | --- |
@@ -126,15 +127,25 @@ const ensure = ({ admin }: Driver, topic: string, options: CreateTopicOptions): 
     Effect.catchReason("KafkaError", "TopicExists", () => admin.describeTopic(topic))
   )
 
-/** The latest committed value of a key in a topic's first partition, once all transactions on it that are open now have ended. */
-const latest = (driver: Driver, { id, name }: TopicInfo, key: string): Effect.Effect<string | undefined, KafkaError> =>
+/**
+ * The latest committed value of a key in a topic's first partition: as readers see it now, or once all transactions on it that are open now
+ * have ended.
+ */
+const latest = (
+  driver: Driver,
+  { id, name }: TopicInfo,
+  key: string,
+  asOf: "now" | "all ended"
+): Effect.Effect<string | undefined, KafkaError> =>
   Effect.scoped(
     Effect.gen(function* () {
       const at = (offset: number) => [{ topic: name, topicId: id, partition: 0, offset }]
       const from = (yield* driver.admin.offsets(name, "earliest"))[0]!
-      const uncommitted = yield* driver.consumer({ isolation: "uncommitted" })
-      let until: number | undefined
-      while (until === undefined) until = (yield* uncommitted.fetch(at(from), { maxWaitMillis: 1 }))[0]?.end
+      let until = asOf === "now" ? (yield* driver.admin.offsets(name, "latest"))[0] : undefined
+      if (until === undefined) {
+        const uncommitted = yield* driver.consumer({ isolation: "uncommitted" })
+        while (until === undefined) until = (yield* uncommitted.fetch(at(from), { maxWaitMillis: 1 }))[0]?.end
+      }
       const committed = yield* driver.consumer()
       const text = new TextDecoder()
       let found: string | undefined
@@ -167,6 +178,22 @@ export const make = (options: Options = {}): Effect.Effect<Service, never, Kafka
     const replicated = replicationFactor === undefined ? {} : { replicationFactor }
     const compacted = { "cleanup.policy": "compact" }
 
+    const read = (stream: ChangeStream, info: TopicInfo, asOf: "now" | "all ended") =>
+      Effect.gen(function* () {
+        const { topic } = stream
+        const text = yield* Effect.mapError(latest(driver, info, keyOfStream(stream), asOf), toSinkError(topic))
+        return text === undefined ? undefined : yield* Effect.fromResult(parse(text, progressTopic, topic))
+      })
+
+    const progress: Service["progress"] = (stream) =>
+      Effect.gen(function* () {
+        const info = yield* driver.admin.describeTopic(progressTopic).pipe(
+          Effect.catchReason("KafkaError", "TopicNotFound", () => Effect.undefined),
+          Effect.mapError(toSinkError(stream.topic))
+        )
+        return info === undefined ? undefined : yield* read(stream, info, "now")
+      })
+
     const open = (stream: ChangeStream) =>
       Effect.gen(function* () {
         const { topic } = stream
@@ -189,8 +216,7 @@ export const make = (options: Options = {}): Effect.Effect<Service, never, Kafka
             ...(transactionTimeoutMillis === undefined ? {} : { transactionTimeoutMillis })
           })
         )
-        const text = yield* kafka(latest(driver, progressInfo, key))
-        const progress = text === undefined ? undefined : yield* Effect.fromResult(parse(text, progressTopic, topic))
+        const progress = yield* read(stream, progressInfo, "all ended")
 
         const publish = <E, R>(
           changes: Stream.Stream<{ readonly key: string; readonly value: string | null }, E, R>,
@@ -210,7 +236,7 @@ export const make = (options: Options = {}): Effect.Effect<Service, never, Kafka
           ).pipe(Effect.mapError((error) => (error instanceof KafkaError ? toSinkError(topic)(error) : error)))
         return { progress, publish }
       }).pipe(Effect.provideService(KafkaDriver, driver))
-    return { open }
+    return { open, progress }
   })
 
 /** Change streams on the driver's cluster. */

@@ -7,10 +7,15 @@
  *
  * Only records of committed transactions are read, and `end` is where they end: another program's open transaction holds it back. Of the
  * topics, Kafka's own are left out. The id is Kafka's topic id. Needs Kafka 3.1 or newer.
+ *
+ * **Requests.** To describe a topic takes three (metadata, where partitions begin, where they end), and once in half a minute a fourth, for its
+ * `cleanup.policy`. A read that names the topic's id and lies within what was described before asks nothing but fetches: the broker itself
+ * refuses an id that is gone, and an offset that retention took meanwhile.
  */
 import { type RecordBatch, slice } from "@headrace/core/Batch"
 import * as Core from "@headrace/core/EventLog"
 import * as LogInput from "@headrace/core/LogInput"
+import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -39,6 +44,8 @@ const defaultConfigs = {
 /** Of a fetch: enough to be worth its round trip. */
 const fetchBytes = 8 << 20
 const describeConcurrency = 8
+/** A topic's settings are asked for again after this time. The broker compacts later than that after it was told to. */
+const policyMillis = 30_000
 
 /** A Kafka failure as the log port has it. */
 const toLogError = (error: KafkaError): Core.EventLogError => {
@@ -99,7 +106,10 @@ export const make = (options: Options = {}): Effect.Effect<Core.Service, KafkaEr
     const rangesOf = (topic: TopicInfo): Effect.Effect<Core.TopicDescription, KafkaError> =>
       Effect.gen(function* () {
         const [begins, ends] = yield* Effect.all(
-          [admin.offsets(topic.name, "earliest"), admin.offsets(topic.name, "latest")],
+          [
+            admin.offsets(topic.name, "earliest", topic.partitions),
+            admin.offsets(topic.name, "latest", topic.partitions)
+          ],
           { concurrency: 2 }
         )
         const partitions = begins.map((begin, partition) => ({
@@ -110,12 +120,49 @@ export const make = (options: Options = {}): Effect.Effect<Core.Service, KafkaEr
         }))
         return { name: topic.name, id: topic.id, partitions }
       })
-    const describe = (topic: string) => kafka(Effect.flatMap(admin.describeTopic(topic), rangesOf))
+
+    const policies = new Map<string, { readonly compacted: boolean; readonly asked: number }>()
+    const isCompacted = ({ id, name }: TopicInfo): Effect.Effect<boolean, KafkaError> =>
+      Effect.gen(function* () {
+        const now = yield* Clock.currentTimeMillis
+        const known = policies.get(id)
+        if (known !== undefined && Math.abs(now - known.asked) < policyMillis) return known.compacted
+        const policy = (yield* admin.topicConfigs(name))["cleanup.policy"] ?? ""
+        const compacted = policy.split(",").some((own) => own.trim() === "compact")
+        policies.set(id, { compacted, asked: now })
+        return compacted
+      })
+
+    /** As of the last time, by topic. */
+    const described = new Map<string, Core.TopicDescription>()
+    const describe = (topic: string) =>
+      Effect.gen(function* () {
+        described.delete(topic)
+        const info = yield* admin.describeTopic(topic)
+        const [ranges, compacted] = yield* Effect.all([rangesOf(info), isCompacted(info)], { concurrency: 2 })
+        const description = compacted ? { ...ranges, compacted } : ranges
+        described.set(topic, description)
+        return description
+      }).pipe(kafka)
+
+    /** Where a partition is to be read, without a question if what is known of the topic is enough. */
+    const placeOf = ({ from, partition, topic, topicId, until }: Core.ReadOptions) =>
+      Effect.suspend(() => {
+        const own = topicId === undefined || until === undefined ? undefined : described.get(topic)
+        const range = own?.partitions[partition]
+        return own !== undefined &&
+          own.id === topicId &&
+          range !== undefined &&
+          range.begin <= from &&
+          until! <= range.end
+          ? Effect.succeed({ id: own.id, range })
+          : locate(topic, partition)
+      })
 
     const locate = (topic: string, partition: number) =>
       Effect.gen(function* () {
         yield* refuse(LogInput.offset("partition", partition))
-        const description = yield* describe(topic)
+        const description = yield* kafka(Effect.flatMap(admin.describeTopic(topic), rangesOf))
         const range = description.partitions[partition]
         if (range !== undefined) return { id: description.id, range }
         const partitions = description.partitions.length
@@ -173,8 +220,10 @@ export const make = (options: Options = {}): Effect.Effect<Core.Service, KafkaEr
       Stream.unwrap(
         Effect.gen(function* () {
           yield* refuse(LogInput.readOptions(readOptions))
-          const { from, maxRecords = LogInput.defaultMaxRecords, partition, topic } = readOptions
-          const { id, range } = yield* locate(topic, partition)
+          const { from, maxRecords = LogInput.defaultMaxRecords, partition, topic, topicId } = readOptions
+          const { id, range } = yield* placeOf(readOptions)
+          if (topicId !== undefined && topicId !== id)
+            return yield* new Core.EventLogError({ reason: new Core.TopicNotFound({ topic }) })
           const until = LogInput.bounds(readOptions, range)
           if (typeof until !== "number") return yield* new Core.EventLogError({ reason: until })
           const own = yield* kafka(consumer)

@@ -15,7 +15,7 @@ import type { Codec } from "@headrace/core/Codec"
 import * as JsonCodec from "@headrace/core/JsonCodec"
 import type { Lease, Position } from "@headrace/core/ViewStore"
 import { ViewStore } from "@headrace/core/ViewStore"
-import { OneLog } from "@headrace/archive/OneLog"
+import { type Description, OneLog } from "@headrace/archive/OneLog"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Kernel from "./Kernel.ts"
@@ -40,6 +40,8 @@ export interface Options {
   /** Fold the records before this offset. */
   readonly until: number
   readonly prefer: "archive" | "tail"
+  /** The topic as it was described a moment ago. */
+  readonly topic?: Description
   readonly checkpoint?: Checkpoint
   readonly maxRecords?: number
   /** Called with the number of records of each batch. */
@@ -64,11 +66,16 @@ export const feed = Effect.fnUntraced(function* <E, R>(
   const { enough, prefer, start, until, view } = options
   const log = yield* OneLog
   const { columns, topic } = view.source
-  const read = { topic, partition: start.partition, from: start.next, until, columns, prefer }
-  const batches = log.read(
-    codecOf(view),
-    options.maxRecords === undefined ? read : { ...read, maxRecords: options.maxRecords }
-  )
+  const batches = log.read(codecOf(view), {
+    topic,
+    partition: start.partition,
+    from: start.next,
+    until,
+    columns,
+    prefer,
+    ...(options.topic === undefined ? {} : { described: options.topic }),
+    ...(options.maxRecords === undefined ? {} : { maxRecords: options.maxRecords })
+  })
   const wanted = enough === undefined ? batches : Stream.takeWhile(batches, () => !enough())
   yield* wanted.pipe(
     Stream.mapError(wrap),

@@ -34,6 +34,7 @@ const round = Effect.fnUntraced(function* (
         start,
         until: topic.partitions[start.partition]?.end ?? start.next,
         prefer: "tail",
+        topic,
         ...(checkpoint === undefined ? {} : { checkpoint }),
         ...(maxRecords === undefined ? {} : { maxRecords }),
         ...(onProgress === undefined ? {} : { onProgress: (records) => onProgress(name, version, records) })

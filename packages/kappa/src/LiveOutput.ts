@@ -114,7 +114,7 @@ const round = Effect.fnUntraced(function* (
         const kernel = Kernel.make(view, start)
         const enough = () => kernel.pending() >= stepPending / stretches.length
         const fed = Fold.feed(
-          { view, start, until, prefer: "tail", enough, ...optional(options, view) },
+          { view, start, until, prefer: "tail", topic, enough, ...optional(options, view) },
           kernel,
           () => Effect.void
         )

@@ -1,6 +1,6 @@
 /** A version in the store: made known, its lock taken, its positions read. */
 import { Gap } from "@headrace/archive/HandOver"
-import { type Description, OneLog, OneLogError } from "@headrace/archive/OneLog"
+import { type Description, historyOf, OneLog, OneLogError } from "@headrace/archive/OneLog"
 import { type Lease, type Position, type VersionInfo, ViewStore } from "@headrace/core/ViewStore"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -40,14 +40,17 @@ const lost = (
 
 /**
  * Registers the version (its partitions begin where the log or the archive begins) without taking its lock. Fails with a gap when an older
- * version of the view began earlier than the history does now.
+ * version of the view began earlier than the history does now, and when the topic is no history: the log compacts it.
  */
 export const register = Effect.fnUntraced(function* (
   declared: Declared
 ): Effect.fn.Return<{ readonly info: VersionInfo; readonly topic: Description }, ViewError, OneLog | ViewStore> {
   const log = yield* OneLog
   const store = yield* ViewStore
-  const topic = yield* Effect.mapError(log.describe(declared.view.source.topic), wrap)
+  const described = yield* Effect.mapError(log.describe(declared.view.source.topic), wrap)
+  const topic = yield* Effect.mapError(Effect.fromResult(historyOf(described)), (reason) =>
+    wrap(new OneLogError({ reason }))
+  )
   const { name, version } = declared.view
   const starts = topic.partitions.map((p) => ({ partition: p.partition, offset: p.begin }))
   const versions = yield* Effect.mapError(store.versions, wrap)

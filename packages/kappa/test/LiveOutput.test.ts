@@ -274,6 +274,7 @@ describe("LiveOutput", () => {
         const w = yield* world(1)
         yield* w.append(0, f.some(0, 20))
         const unsure = ChangeSink.of({
+          ...w.sink,
           open: (of) =>
             Effect.map(w.sink.open(of), ({ progress, publish }) => ({
               progress,

@@ -47,6 +47,7 @@ export class Fault<P extends string = Point> {
 
 /** The sink of a process that may die. */
 export const faultySink = (inner: Service, fault: Pick<Fault, "meet">): Service => ({
+  ...inner,
   open: (stream) =>
     Effect.map(inner.open(stream), ({ progress, publish }) => ({
       progress,

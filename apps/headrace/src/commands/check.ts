@@ -4,11 +4,12 @@
 import { existsSync } from "node:fs"
 import { relative } from "node:path"
 import type { VersionInfo } from "@headrace/core/ViewStore"
-import { Effect } from "effect"
+import { Effect, Result } from "effect"
 import { Command } from "effect/cli"
 import * as Checking from "../Checking.ts"
 import * as Looking from "../Looking.ts"
 import { Code } from "../Output.ts"
+import * as Outputs from "../Outputs.ts"
 import * as Project from "../Project.ts"
 import { finish, root } from "../Root.ts"
 import * as Source from "../Source.ts"
@@ -82,7 +83,10 @@ const archive = Effect.fnUntraced(function* (project: Project.Project, known: Re
   return { problems, notes }
 })
 
-const describe = (d: ReturnType<typeof Checking.describe>, folder: string): string => {
+/** A version as its declaration says, and where its changes go. */
+type Described = ReturnType<typeof Checking.describe> & { readonly output: string | null }
+
+const describe = (d: Described, folder: string): string => {
   const time =
     d.eventTime === null
       ? "none"
@@ -95,7 +99,8 @@ const describe = (d: ReturnType<typeof Checking.describe>, folder: string): stri
     `  event time  ${time}`,
     `  window      ${d.window ?? "none"}`,
     `  by          ${d.keys.join(", ") || "nothing"}`,
-    `  values      ${d.values.map((v) => `${v.name} (${v.kind})`).join(", ")}`
+    `  values      ${d.values.map((v) => `${v.name} (${v.kind})`).join(", ")}`,
+    ...(d.output === null ? [] : [`  changes     to topic ${d.output}`])
   ].join("\n")
 }
 
@@ -122,17 +127,22 @@ export const check = Command.make(
     const topics = new Map(known.map((t) => [t.name, t.id]))
     const versions = yield* Looking.versions(project)
     const types = yield* TypeCheck.check(project.folder, modulesOf(project))
+    const outputs = Outputs.plan(project)
     const findings = [stored(project, versions, topics), yield* archive(project, topics)]
     const problems: ReadonlyArray<Finding> = [
       ...(types.checked ? types.diagnostics.map((d) => ({ file: `${d.file}:${d.line}`, message: d.message })) : []),
-      ...findings.flatMap((f) => f.problems)
+      ...findings.flatMap((f) => f.problems),
+      ...(yield* Looking.refusals(project, [...topics.keys()])),
+      ...(Result.isFailure(outputs) ? [{ message: outputs.failure.message }] : [])
     ]
     const leftOut = (types.checked ? types.leftOut : []).map((file): Finding => ({
       file,
       message: "it isn't among the files of tsconfig.json, so it wasn't type-checked"
     }))
     const notes = [...leftOut, ...findings.flatMap((f) => f.notes)]
-    const views = project.views.map(Checking.describe)
+    const topicOf = (declared: Project.Declared) =>
+      Result.isSuccess(outputs) ? outputs.success.find((o) => o.declared === declared)?.topic : undefined
+    const views = project.views.map((d): Described => ({ ...Checking.describe(d), output: topicOf(d) ?? null }))
     const ok = problems.length === 0
     yield* finish({
       json: { command: "check", ok, problems, notes, views, types },

@@ -6,6 +6,7 @@
  * differs by design, unless `--require-equal`; a comparison that can't be made does.
  */
 import { OneLog } from "@headrace/archive/OneLog"
+import { ChangeSink } from "@headrace/core/ChangeSink"
 import { ViewStore } from "@headrace/core/ViewStore"
 import { Promotion, Replay } from "@headrace/kappa"
 import { Effect, Option, Schema } from "effect"
@@ -14,8 +15,9 @@ import * as Comparing from "../Comparing.ts"
 import * as Counts from "../Counts.ts"
 import { Code } from "../Output.ts"
 import type * as Progress from "../Progress.ts"
+import * as Outputs from "../Outputs.ts"
 import * as Project from "../Project.ts"
-import { NotPromoted, wrap } from "../ProjectError.ts"
+import { NotPromoted, OutputBegun, wrap } from "../ProjectError.ts"
 import { finish, ownerOf, progress, root, versionFlag, viewArgument } from "../Root.ts"
 import * as Standing from "../Standing.ts"
 import * as Workers from "../Workers.ts"
@@ -47,6 +49,15 @@ const build = Effect.fnUntraced(function* (declared: Project.Declared, pool: Poo
   const { rate, seconds } = shown === undefined ? { rate: 0, seconds: 0 } : yield* shown.done
   return { positions, records, rate, seconds }
 }, Effect.scoped)
+
+/** A version whose changes are published already isn't folded past them. */
+const refuseBegun = Effect.fnUntraced(function* (project: Project.Project, declared: Project.Declared) {
+  const target = (yield* Outputs.of(project)).find((o) => o.declared === declared)
+  if (target === undefined) return
+  const stream = Outputs.streamOf(target)
+  const progress = yield* ChangeSink.use((sink) => sink.progress(stream)).pipe(Effect.provide(Outputs.layer(project)))
+  if (progress !== undefined) return yield* wrap(new OutputBegun(stream))
+})
 
 /** Compares with the promoted version; undefined when there is no other. */
 const compare = Effect.fnUntraced(function* (declared: Project.Declared, pool: Pool) {
@@ -90,6 +101,7 @@ export const replay = Command.make(
     const project = yield* Project.load(folder)
     const declared = yield* Project.declaredOf(project, flags.view, Option.getOrUndefined(flags.version))
     const { name, source, version } = declared.view
+    yield* refuseBegun(project, declared)
     yield* Effect.gen(function* () {
       const log = yield* OneLog
       const store = yield* ViewStore

@@ -1,9 +1,13 @@
-/** `headrace run`: every exported version, or those of the named views, live to the end of its topic. */
+/**
+ * `headrace run`: every exported version, or those of the named views, live to the end of its topic; those that the config's `output` names
+ * with their changes written to Kafka.
+ */
 import { OneLog } from "@headrace/archive/OneLog"
 import { ViewStore } from "@headrace/core/ViewStore"
-import { Live, Version } from "@headrace/kappa"
+import { Live, LiveOutput, Version } from "@headrace/kappa"
 import { Duration, Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
+import * as Outputs from "../Outputs.ts"
 import * as Project from "../Project.ts"
 import { wrap } from "../ProjectError.ts"
 import { finish, notes, ownerOf, progress, root } from "../Root.ts"
@@ -20,6 +24,23 @@ const standings = Effect.fnUntraced(function* (declared: ReadonlyArray<Project.D
     (v) => Effect.map(log.describe(v.topic), (topic) => Standing.toJson(v, topic))
   )
 })
+
+/** Runs each version with its output or, where it has none, without. */
+const runAll = (
+  project: Project.Project,
+  declared: ReadonlyArray<Project.Declared>,
+  outputs: ReadonlyArray<Outputs.Target>,
+  options: Omit<Live.Options, "views">
+) => {
+  const views = declared.filter((d) => !outputs.some((o) => o.declared === d))
+  const live = Live.run({ ...options, views })
+  if (outputs.length === 0) return live
+  const published = LiveOutput.run({ ...options, outputs }).pipe(
+    Effect.mapError(Outputs.explain),
+    Effect.provide(Outputs.layer(project))
+  )
+  return Effect.all([live, published], { concurrency: "unbounded", discard: true })
+}
 
 const report = Effect.fnUntraced(function* (declared: ReadonlyArray<Project.Declared>, interrupted: boolean) {
   const versions = yield* standings(declared)
@@ -63,6 +84,7 @@ export const run = Command.make(
       views.length === 0
         ? project.views
         : (yield* Effect.forEach([...new Set(views)], (view) => Project.versionsOf(project, view))).flat()
+    const outputs = (yield* Outputs.of(project)).filter((o) => declared.includes(o.declared))
     yield* Effect.gen(function* () {
       const store = yield* ViewStore
       const gone = views.length === 0 ? Stored.disappeared(project, yield* store.versions)[0] : undefined
@@ -84,8 +106,9 @@ export const run = Command.make(
           return note(`${name} has caught up`)
         })
       const topicOf = (view: string) => declared.find((d) => d.view.name === view)?.view.source.topic
-      yield* Live.run({
-        views: declared,
+      for (const { declared, topic } of outputs)
+        yield* note(`${declared.view.name} version ${declared.view.version} writes its changes to topic ${topic}`)
+      yield* runAll(project, declared, outputs, {
         owner: ownerOf("run"),
         onPartitionsAdded: (view, version, partitions) =>
           note(

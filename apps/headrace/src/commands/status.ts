@@ -1,9 +1,10 @@
-/** `headrace status`: where every version stands, how fresh it is, and what the archive holds. It changes nothing and makes no file. */
+/** `headrace status`: where every version stands, how fresh it is, how far its output has come, and what the archive holds. It changes nothing and makes no file. */
 import { Effect, Result } from "effect"
 import { Argument, Command } from "effect/cli"
 import * as ArchiveState from "../ArchiveState.ts"
 import * as Freshness from "../Freshness.ts"
 import * as Looking from "../Looking.ts"
+import * as OutputState from "../OutputState.ts"
 import * as Project from "../Project.ts"
 import { finish, root } from "../Root.ts"
 import * as Standing from "../Standing.ts"
@@ -55,10 +56,13 @@ export const status = Command.make(
     const unbuilt = declared
       .filter((d) => !stored.some((v) => v.view === d.view.name && v.version === d.view.version))
       .map(({ view }) => ({ view: view.name, version: view.version, topic: view.source.topic }))
+    const outputs = Result.isSuccess(loaded)
+      ? (yield* OutputState.of(loaded.success, versions)).filter((o) => wanted(o.view))
+      : []
     const archives = yield* Looking.archived(place, names)
     const problem = Result.isFailure(loaded) ? loaded.failure.message : null
     yield* finish({
-      json: { command: "status", versions, unbuilt, archives, problem },
+      json: { command: "status", versions, unbuilt, outputs, archives, problem },
       text: [
         ...(problem === null ? [] : [`The project's views can't be loaded: ${problem}`, ""]),
         ...(versions.length === 0
@@ -68,9 +72,10 @@ export const status = Command.make(
         ...versions
           .filter((v) => v.exported === false)
           .map((v) => `${v.view} version ${v.version} isn't exported any more: nothing feeds it`),
+        ...(outputs.length === 0 ? [] : ["", OutputState.table(outputs)]),
         "",
         archives.length === 0 ? "Nothing is archived." : ArchiveState.table(archives)
       ].join("\n")
     })
   })
-).pipe(Command.withDescription("Show where every version stands and what the archive holds"))
+).pipe(Command.withDescription("Show where every version and its output stand, and what the archive holds"))

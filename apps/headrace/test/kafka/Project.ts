@@ -46,16 +46,19 @@ export interface Options {
   /** Entries of the config's `log.kafka`. */
   readonly more?: string
   readonly archive?: boolean
+  /** The config's `output`. */
+  readonly output?: string
 }
 
 const config = (
-  { archive = true, brokers, data, driver, more = "" }: Options,
+  { archive = true, brokers, data, driver, more = "", output }: Options,
   views: ReadonlyArray<string>
 ) => `import { defineConfig } from "headrace"
 export default defineConfig({
   log: { kafka: { brokers: ${JSON.stringify(brokers)}, driver: "${driver}"${more} } },
   ${archive ? `archive: { path: "${join(data, "archive")}" },` : ""}
   store: { path: "${join(data, "views.db")}" },
+  ${output === undefined ? "" : `output: ${output},`}
   views: ${JSON.stringify(views)}
 })
 `

@@ -79,6 +79,26 @@ export const suite = <R, E, E2>(
       })
     )
 
+    it.effect("tells how far a stream has come, and takes nothing over by it", () =>
+      Effect.gen(function* () {
+        const sink = yield* ChangeSink
+        const stream = yield* newStream
+        assert.isUndefined(yield* sink.progress(stream))
+        const { publish } = yield* sink.open(stream)
+        assert.isUndefined(yield* sink.progress(stream))
+        yield* publish(Stream.fromArray(changes(0, 3)), progress(3))
+        assert.deepStrictEqual(yield* sink.progress(stream), progress(3))
+        // In the middle of a publish there is the one before it to see, and the publish isn't disturbed.
+        const looked = Effect.map(sink.progress(stream), (seen) => assert.deepStrictEqual(seen, progress(3)))
+        const within = Stream.concat(
+          Stream.fromArray(changes(3, 6)),
+          Stream.drain(Stream.fromEffect(Effect.orDie(looked)))
+        )
+        yield* publish(within, progress(6))
+        assert.deepStrictEqual(yield* sink.progress(stream), progress(6))
+      })
+    )
+
     it.effect("writes a large publish whole", () =>
       Effect.gen(function* () {
         const sink = yield* ChangeSink

@@ -84,6 +84,27 @@ export const topics = (it: Vitest.MethodsNonLive<EventLog>): void => {
     })
   )
 
+  it.effect("reads the creation of a topic that is named, and no other", () =>
+    Effect.gen(function* () {
+      const log = yield* EventLog
+      const { name } = yield* Records.newTopic()
+      yield* log.append(name, 0, Records.numbered(0, 10))
+      const { id: topicId, partitions } = yield* log.describe(name)
+      const options = { topic: name, topicId, partition: 0, from: 0, until: partitions[0]!.end }
+      assert.deepStrictEqual(yield* Records.valuesOf(options), Records.texts(0, 10))
+      yield* log.deleteTopic(name)
+      const gone = Effect.map(Records.reasonOf(Stream.runDrain(log.read(options))), ({ _tag }) => _tag)
+      assert.strictEqual(yield* gone, "TopicNotFound")
+      yield* log.createTopic(name, { partitions: 1 })
+      yield* log.append(name, 0, Records.numbered(0, 20))
+      assert.strictEqual(yield* gone, "TopicNotFound")
+      // Whatever has looked at the new one meanwhile.
+      const { id } = yield* log.describe(name)
+      assert.strictEqual(yield* gone, "TopicNotFound")
+      assert.deepStrictEqual(yield* Records.valuesOf({ ...options, topicId: id }), Records.texts(0, 10))
+    })
+  )
+
   it.effect("refuses input that can't be, and changes nothing", () =>
     Effect.gen(function* () {
       const log = yield* EventLog

@@ -136,10 +136,10 @@ export const make = (cluster: Cluster): Effect.Effect<Admin, never, Scope.Scope>
         })
       )
 
-    const offsets: Admin["offsets"] = (topic, at) =>
+    const offsets: Admin["offsets"] = (topic, at, known) =>
       again(
         Effect.gen(function* () {
-          const { partitions } = yield* describe(topic)
+          const partitions = known ?? (yield* describe(topic)).partitions
           return yield* Offsets.ofPartitions(cluster, links, topic, whole(partitions), at)
         })
       )

@@ -40,15 +40,15 @@ export const make = (cluster: Cluster, options: MemberOptions): Effect.Effect<Me
       topics
     } = options
     const links = yield* cluster.links
-    // A broker answers a connection's requests one after the other, and a join takes its time.
-    const commitLinks = yield* cluster.links
+    // A broker answers a connection's requests one after the other, and a join takes its time: what can't wait for it goes here.
+    const besides = yield* cluster.links
     const failed = yield* Deferred.make<never, KafkaError>()
     const beat = yield* Latch.make(false)
     const wanted = yield* Latch.make(true)
     /** A round or a heartbeat. */
     const turn = yield* Semaphore.make(1)
     const about = { operation: `be a member of group "${group}"`, group }
-    const intervalMillis = Math.min(3_000, Math.floor(sessionTimeoutMillis / 3))
+    const intervalMillis = Math.min(1_000, Math.floor(sessionTimeoutMillis / 3))
 
     let memberId = ""
     let generation = none
@@ -60,7 +60,7 @@ export const make = (cluster: Cluster, options: MemberOptions): Effect.Effect<Me
       memberId === "" || instanceId !== null
         ? Effect.void
         : cluster
-            .callCoordinator(links, "group", group, ClassicApi.leaveGroup, { group, memberId, instanceId })
+            .callCoordinator(besides, "group", group, ClassicApi.leaveGroup, { group, memberId, instanceId })
             .pipe(Effect.timeoutOption(5_000), Effect.ignore)
     )
     const rejoin = Effect.asVoid(wanted.open)
@@ -223,7 +223,7 @@ export const make = (cluster: Cluster, options: MemberOptions): Effect.Effect<Me
     return {
       metadata: Effect.map(membership, (own) => ({ ...own, instanceId: instanceId ?? undefined })),
       assignment: holdings.partitions,
-      commit: Commits.make(cluster, commitLinks, holdings, GroupApi.offsetCommitV8, membership, beat.open),
+      commit: Commits.make(cluster, besides, holdings, GroupApi.offsetCommitV8, membership, beat.open),
       failed: Deferred.await(failed)
     }
   })

@@ -16,6 +16,10 @@ const suites: ReadonlyArray<readonly [name: string, command: string]> = [
   ["main job", "node examples/flights/main.ts"],
   ["neutral readers", "node examples/flights/readers.ts"],
   ["integration", "node testcontainers/run.ts"],
+  [
+    "rebalance churn",
+    "HEADRACE_CHURN_SECONDS=180 HEADRACE_CHURN_STEP_SECONDS=5 node testcontainers/run.ts kafka --require --file packages/kafka/test/Churn.integration.test.ts"
+  ],
   ["replay benchmark", "node benchmarks/main.ts replay --json"],
   ["Kafka benchmark", "node benchmarks/main.ts kafka --json"],
   ["live benchmark", "node benchmarks/main.ts live --json"],

@@ -27,23 +27,39 @@ const droppingLost = <A, R>(effect: Effect.Effect<A, KafkaError, R>) =>
 
 const itemsOf = (output: string, batch: RecordBatch) => [{ topic: output, partition: batch.partition, records: batch }]
 
+let { fault } = job
+/** Meets the fault when it is due. */
+const at = (point: "records" | "offsets") =>
+  Effect.sync(() => {
+    if (fault?.at !== point) return
+    const { signal } = fault
+    fault = undefined
+    say("stops")
+    process.kill(process.pid, signal)
+  })
+
 const exactlyOnce = (output: string) =>
   Effect.gen(function* () {
-    const sink = yield* KafkaSink.transactional({
+    const { transaction } = yield* KafkaSink.transactional({
       topic: output,
       transactionalId: job.transactionalId,
       transactionTimeoutMillis: job.transactionTimeoutMillis
     })
+    const sink: KafkaSink.Transactional = {
+      transaction: (work) =>
+        transaction((own) =>
+          work({
+            ...own,
+            send: (items) => Effect.tap(own.send(items), at("records")),
+            sendOffsets: (metadata, offsets) => Effect.tap(own.sendOffsets(metadata, offsets), at("offsets"))
+          })
+        )
+    }
     yield* Stream.runForEach(KafkaSource.group(optionsOf(output)), ({ batch, commitWith }) =>
-      commitWith(sink, ({ send }) =>
-        Effect.map(send(itemsOf(output, batch)), () => {
-          if (job.stops === true) {
-            job.stops = false
-            say("stops")
-            process.kill(process.pid, "SIGSTOP")
-          }
-        })
-      ).pipe(Effect.tap(Effect.sync(() => say("ready"))), droppingLost)
+      commitWith(sink, ({ send }) => send(itemsOf(output, batch))).pipe(
+        Effect.tap(Effect.sync(() => say("ready"))),
+        droppingLost
+      )
     )
   })
 

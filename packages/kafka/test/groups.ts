@@ -16,8 +16,8 @@ export interface Job {
   readonly atLeastOnce?: string
   readonly transactionalId: string
   readonly transactionTimeoutMillis: number
-  /** Stops itself inside its first transaction. */
-  stops?: boolean
+  /** Stops or kills itself inside its first transaction: when its records are sent, or its offsets too. */
+  readonly fault?: { readonly at: "records" | "offsets"; readonly signal: "SIGSTOP" | "SIGKILL" }
 }
 
 /** Records whose values are their numbers. */

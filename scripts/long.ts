@@ -22,6 +22,10 @@ const suites: ReadonlyArray<readonly [name: string, command: string]> = [
   ["integration on Bun", "node testcontainers/run.ts kafka --require --runtime bun"],
   ["integration on Deno", "node testcontainers/run.ts kafka --require --runtime deno"],
   ["log benchmark", "node benchmarks/main.ts log --json"],
+  [
+    "rebalance churn",
+    "HEADRACE_CHURN_SECONDS=180 HEADRACE_CHURN_STEP_SECONDS=5 node testcontainers/run.ts kafka --require --file packages/kafka/test/Churn.integration.test.ts"
+  ],
   ["replay benchmark", "node benchmarks/main.ts replay --json"],
   ["Kafka benchmark", "node benchmarks/main.ts kafka --json"],
   ["live benchmark", "node benchmarks/main.ts live --json"],

@@ -70,7 +70,7 @@ export const properties = (
   "group.consumer.min.heartbeat.interval.ms": "500",
   "group.consumer.heartbeat.interval.ms": "500",
   "group.consumer.min.session.timeout.ms": "3000",
-  "group.consumer.session.timeout.ms": "10000",
+  "group.consumer.session.timeout.ms": "6000",
   "log.initial.task.delay.ms": "500",
   "log.retention.check.interval.ms": "500",
   "log.segment.delete.delay.ms": "500",

@@ -129,9 +129,12 @@ export interface TransactionalProducer {
   readonly begin: Effect.Effect<void, KafkaError>
   /** As {@link Producer.send}, inside the transaction. */
   readonly send: (items: ReadonlyArray<SendItem>) => Effect.Effect<ReadonlyArray<Appended>, KafkaError>
-  /** Commits offsets of a group with the transaction. */
+  /**
+   * Commits offsets of a group with the transaction. Metadata that comes as an effect is asked for again when the group has a new generation
+   * meanwhile, which a member that keeps its partitions goes along with; the effect fails with `MemberLost` when it doesn't keep them.
+   */
   readonly sendOffsets: (
-    group: GroupMetadata,
+    group: GroupMetadata | Effect.Effect<GroupMetadata, KafkaError>,
     offsets: ReadonlyArray<PartitionOffset>
   ) => Effect.Effect<void, KafkaError>
   /** Ends when the broker has decided to commit. Readers of committed records see it some milliseconds later, once its markers are written. */
@@ -144,29 +147,51 @@ export interface TopicPartition {
   readonly partition: number
 }
 
+/**
+ * By name those of Kafka's Java client, and the same on the wire. `cooperative-sticky` moves as little as balance allows and lets the rest
+ * run through a rebalance; `range` and `roundrobin` stop every member for it.
+ */
+export type Assignor = "cooperative-sticky" | "range" | "roundrobin"
+
 export interface MemberOptions {
   readonly group: string
   readonly topics: ReadonlyArray<string>
+  /**
+   * `consumer` is KIP-848 (Kafka 4): the broker assigns. `classic` is the protocol that all brokers and clients have: one of the members
+   * assigns. Default: `consumer` where the broker has it on. A group moves from one to the other member by member.
+   */
+  readonly protocol?: "consumer" | "classic"
   /** How long `onRevoked` may take before the group goes on without this member. Default 60,000. */
   readonly rebalanceTimeoutMillis?: number
+  /** A classic group gives a member up that it hasn't heard of for this long; for others the broker decides. Default 45,000. */
+  readonly sessionTimeoutMillis?: number
+  /** What this member of a classic group can be assigned by; all members must have one in common. Default `["cooperative-sticky"]`. */
+  readonly assignors?: readonly [Assignor, ...ReadonlyArray<Assignor>]
+  /** How often the leader of a classic group looks for added partitions. Default 30,000. */
+  readonly partitionsMillis?: number
+  /**
+   * Makes the member a static one: it doesn't leave when it closes, and who joins under the same id within the session time gets its
+   * partitions, without a rebalance.
+   */
+  readonly instanceId?: string
   /** These partitions are this member's from now on. Runs after `onRevoked` of the ones that went, one call at a time. */
   readonly onAssigned: (partitions: ReadonlyArray<TopicPartition>) => Effect.Effect<void>
   /**
    * These partitions go. `revoked`: they stay this member's until the effect ends, so that what is in flight can be finished and committed.
-   * `lost`: they are gone already; nothing may be committed for them.
+   * `lost`: they are gone already, perhaps while their revocation is under way; nothing may be committed for them.
    */
   readonly onRevoked: (partitions: ReadonlyArray<TopicPartition>, how: "revoked" | "lost") => Effect.Effect<void>
 }
 
 /**
- * A member of a consumer group, by the protocol of KIP-848 (Kafka 4): the broker assigns partitions, and one changes hands when its former owner
- * has let it go. A member that the group gave up loses its partitions and joins again by itself.
+ * A member of a consumer group. A partition changes hands when its former owner has let it go. A member that the group gave up loses its
+ * partitions and joins again by itself.
  */
 export interface Member {
-  /** For `sendOffsets` of a transaction: as of now, so that a commit for partitions that are lost is refused. */
-  readonly metadata: Effect.Effect<GroupMetadata>
+  /** For `sendOffsets` of a transaction: as of now, so that a commit for partitions that are lost is refused. Fails with `MemberLost` while it isn't one. */
+  readonly metadata: Effect.Effect<GroupMetadata, KafkaError>
   readonly assignment: Effect.Effect<ReadonlyArray<TopicPartition>>
-  /** Commits offsets outside of a transaction. Fails with `MemberLost` when the group has given this member up. */
+  /** Commits offsets outside of a transaction. Fails with `MemberLost` when a partition isn't its own any more. */
   readonly commit: (offsets: ReadonlyArray<PartitionOffset>) => Effect.Effect<void, KafkaError>
   /** Fails when the member can't go on: no rights, a broker without the protocol. Never succeeds. */
   readonly failed: Effect.Effect<never, KafkaError>
@@ -227,7 +252,7 @@ export interface Service {
   readonly transactional: (
     options: TransactionalOptions
   ) => Effect.Effect<TransactionalProducer, KafkaError, Scope.Scope>
-  /** Joins a group; the scope's end revokes what it has and leaves. Fails with `UnsupportedByBroker` where KIP-848 isn't on. */
+  /** Joins a group; the scope's end revokes what it has and leaves. Fails with `UnsupportedByBroker` where the wanted protocol isn't on. */
   readonly member: (options: MemberOptions) => Effect.Effect<Member, KafkaError, Scope.Scope>
 }
 

@@ -18,11 +18,10 @@ import * as Stream from "effect/Stream"
 import {
   type Appended,
   type Compression,
-  type GroupMetadata,
   KafkaDriver,
-  type PartitionOffset,
   type Producer,
-  type SendItem
+  type SendItem,
+  type TransactionalProducer
 } from "./Driver.ts"
 import { RecordBuffer } from "./internal/RecordBuffer.ts"
 import { KafkaError, RecordTooLarge } from "./KafkaError.ts"
@@ -220,11 +219,8 @@ export interface TransactionalOptions extends Options {
 export interface Transaction extends Writer {
   /** Appends to any topic within the transaction, past what is gathered. */
   readonly send: Producer["send"]
-  /** Commits offsets of a group with the transaction. */
-  readonly sendOffsets: (
-    group: GroupMetadata,
-    offsets: ReadonlyArray<PartitionOffset>
-  ) => Effect.Effect<void, KafkaError>
+  /** Commits offsets of a group with the transaction, as {@link TransactionalProducer}'s. */
+  readonly sendOffsets: TransactionalProducer["sendOffsets"]
 }
 
 export interface Transactional {

@@ -1,9 +1,9 @@
 /**
- * A topic as a stream of batches.
+ * A topic as a stream of batches: {@link stream} reads fixed partitions, {@link group} those that a consumer group assigns.
  *
  * Each batch belongs to one partition, and those of a partition chain: the first begins at its start offset, each further one where the one
  * before ended, over transaction markers, aborted records and compacted ones. So the `next` of the last batch of each partition is the vector
- * to start from again; nothing is read from or written to a consumer group. Between partitions there is no order.
+ * to start from again; `stream` neither reads from nor writes to a consumer group. Between partitions there is no order.
  *
  * Reading ahead is bounded in bytes, per partition and in all; a full partition isn't fetched until its batches are taken. What passes is
  * tried again for `retryMillis`; what doesn't fails the stream: `OffsetOutOfRange` names the range that retention has removed, `TopicRecreated`
@@ -15,17 +15,38 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import * as Queue from "effect/Queue"
-import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { type Admin, type ConsumerOptions, KafkaDriver, type OffsetAt, type TopicInfo } from "./Driver.ts"
+import {
+  type Admin,
+  type ConsumerOptions,
+  KafkaDriver,
+  type MemberOptions,
+  type OffsetAt,
+  type TopicInfo
+} from "./Driver.ts"
+import * as GroupSource from "./internal/GroupSource.ts"
+import { patiently } from "./internal/Patience.ts"
 import { SourcePlan } from "./internal/SourcePlan.ts"
 import { InvalidInput, KafkaError, PartitionNotFound, TopicRecreated } from "./KafkaError.ts"
+import type { Transaction, Transactional } from "./KafkaSink.ts"
 
 /** Where each partition begins or ends: by partition. */
 export type OffsetVector = ReadonlyMap<number, number>
 
-export interface Options extends ConsumerOptions {
+/** How much is read ahead, and how. */
+export interface ReadOptions extends ConsumerOptions {
+  /** Bytes that are read ahead, per partition. Default 8 MiB. */
+  readonly partitionBytes?: number
+  /** Bytes that are read ahead in all. Default 64 MiB. */
+  readonly totalBytes?: number
+  /** How long a quiet topic's fetch waits at the broker. Default 500. */
+  readonly maxWaitMillis?: number
+  /** How long to try again while brokers can't be reached. Default 300,000. */
+  readonly retryMillis?: number
+}
+
+export interface Options extends ReadOptions {
   readonly topic: string
   /** The id that the topic had when the start offsets were written down; another one fails with `TopicRecreated`. */
   readonly topicId?: string
@@ -38,30 +59,19 @@ export interface Options extends ConsumerOptions {
    * looked up when the stream starts. Default: never ends.
    */
   readonly until?: "now" | { readonly timestamp: number } | OffsetVector
-  /** Bytes that are read ahead, per partition. Default 8 MiB. */
-  readonly partitionBytes?: number
-  /** Bytes that are read ahead in all. Default 64 MiB. */
-  readonly totalBytes?: number
-  /** How long a quiet topic's fetch waits at the broker. Default 500. */
-  readonly maxWaitMillis?: number
-  /** How long to try again while brokers can't be reached. Default 300,000. */
-  readonly retryMillis?: number
   /** How often to look for added partitions. Default 30,000. */
   readonly partitionsMillis?: number
 }
 
 const refuse = (detail: string) => new KafkaError({ reason: new InvalidInput({ detail }) })
 
-const problemOf = (options: Options): string | undefined => {
-  const { maxWaitMillis = 500, partitionBytes = 1, start, totalBytes = 1, until } = options
-  for (const [name, value] of Object.entries({ partitionBytes, totalBytes, maxWaitMillis }))
-    if (!Number.isSafeInteger(value) || value < 1) return `${name} is a whole number of 1 or more, not ${value}`
+const problemOf = ({ start, until, ...options }: Options): string | undefined => {
   for (const vector of [start, until])
     if (vector instanceof Map)
       for (const [partition, offset] of vector)
         if (!Number.isSafeInteger(offset) || offset < 0)
           return `the offset of partition ${partition} is a whole number from 0 and below 2^53, not ${offset}`
-  return undefined
+  return GroupSource.problemOf(options)
 }
 
 const isVector = (at: OffsetAt | OffsetVector): at is OffsetVector => at instanceof Map
@@ -82,27 +92,6 @@ const ends = (admin: Admin, topic: string, count: number, until: Options["until"
     if ("timestamp" in until) return yield* admin.offsets(topic, until)
     const latest = yield* admin.offsets(topic, "latest")
     return latest.map((offset, partition) => until.get(partition) ?? offset)
-  })
-
-const firstPause = 100
-const longestPause = 5_000
-
-/** Runs an effect again while what fails may pass, for at most `millis`. */
-const patiently = <A>(
-  what: string,
-  millis: number,
-  effect: Effect.Effect<A, KafkaError>
-): Effect.Effect<A, KafkaError> =>
-  Effect.gen(function* () {
-    const start = yield* Clock.currentTimeMillis
-    for (let pause = firstPause; ; pause = Math.min(2 * pause, longestPause)) {
-      const result = yield* Effect.result(effect)
-      if (Result.isSuccess(result)) return result.success
-      const error = result.failure
-      if (!error.retryable || (yield* Clock.currentTimeMillis) - start + pause > millis) return yield* error
-      yield* Effect.logWarning(`${what} can't be read now, trying again: ${error.message}`)
-      yield* Effect.sleep(pause)
-    }
   })
 
 const open = (options: Options) =>
@@ -130,7 +119,7 @@ const open = (options: Options) =>
       return info
     })
     const info: TopicInfo = yield* patient(describe)
-    const plan = new SourcePlan(topic, info.id, { partitionBytes, totalBytes })
+    const plan = new SourcePlan({ partitionBytes, totalBytes })
     const from = yield* patient(starts(driver.admin, topic, start))
     const to = yield* patient(ends(driver.admin, topic, info.partitions, until))
     for (const partition of options.partitions ?? from.keys()) {
@@ -138,7 +127,7 @@ const open = (options: Options) =>
         return yield* new KafkaError({
           reason: new PartitionNotFound({ topic, partition, partitions: info.partitions })
         })
-      plan.add(partition, from[partition], to[partition])
+      plan.add({ topic, topicId: info.id, partition }, from[partition], to[partition])
     }
 
     const consumer = yield* driver.consumer(options)
@@ -150,7 +139,8 @@ const open = (options: Options) =>
       const { id, partitions } = yield* describe
       if (id !== info.id)
         return yield* new KafkaError({ reason: new TopicRecreated({ topic, expected: info.id, found: id }) })
-      for (let partition = plan.count; partition < partitions; partition++) plan.add(partition, 0)
+      for (let partition = plan.count; partition < partitions; partition++)
+        plan.add({ topic, topicId: id, partition }, 0)
     })
 
     const fetching = Effect.gen(function* () {
@@ -190,3 +180,41 @@ export const stream = (options: Options): Stream.Stream<RecordBatch, KafkaError,
   Stream.fromPull<RecordBatch, KafkaError | Cause.Done, never, KafkaError, KafkaDriver | Scope.Scope>(
     open(options)
   ).pipe(Stream.scoped)
+
+export interface GroupOptions extends ReadOptions, Omit<MemberOptions, "onAssigned" | "onRevoked"> {
+  /** Where a partition begins that the group has committed no offset of; that offset is committed at once. Default `earliest`. */
+  readonly start?: OffsetAt
+  /** How long a partition that is to go waits for its deliveries' commits. Default: half of the rebalance time-out. */
+  readonly finishMillis?: number
+}
+
+/** A batch of a partition that is the group's member's, and how to say that it is handled. */
+export interface Delivery {
+  /** Has at least one record. */
+  readonly batch: RecordBatch
+  /**
+   * The batch is handled: commits the partition's offsets up to the first batch that isn't yet, so never beyond one that is still at work. At
+   * least once: what was handled but isn't committed when the process dies comes again.
+   */
+  readonly commit: Effect.Effect<void, KafkaError>
+  /**
+   * Exactly once: runs `work` in a transaction and commits the offsets with what it wrote, or neither. A partition's deliveries go in their
+   * order: one before an earlier one is refused with `InvalidInput`.
+   */
+  readonly commitWith: <A, E, R>(
+    sink: Transactional,
+    work: (transaction: Transaction) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | KafkaError, R>
+}
+
+/**
+ * The records of the partitions that a consumer group assigns to this member, while it has them; the stream's end leaves the group.
+ *
+ * Commit every delivery, one way or the other. A partition that is to go hands nothing more out, waits for the commits of what it has handed
+ * out, for `finishMillis` at most, and then goes. After that, and at once when the group has given the member up, both commits of its
+ * deliveries fail with `MemberLost`: drop the delivery, whoever has the partition now gets it again. So the stream itself goes on.
+ */
+export const group = (options: GroupOptions): Stream.Stream<Delivery, KafkaError, KafkaDriver> =>
+  Stream.fromPull<Delivery, KafkaError, never, KafkaError, KafkaDriver | Scope.Scope>(GroupSource.open(options)).pipe(
+    Stream.scoped
+  )

@@ -1,14 +1,13 @@
 /** What the protocol layer does when connections break and answers are lost: the transport below is a real one that loses some. */
 import { assert, it } from "@effect/vitest"
 import { BatchBuilder, type ProducerBatch, type RecordBatch, valueOf } from "@headrace/core/Batch"
-import { BrokerUnavailable, KafkaError, type Service } from "@headrace/kafka"
+import type { Service } from "@headrace/kafka"
 import { Effect, Random } from "effect"
 import * as Client from "../src/internal/Client.ts"
 import * as KafkaJsTransport from "../src/internal/kafkaJsTransport.ts"
 import * as PlatformaticTransport from "../src/internal/platformaticTransport.ts"
-import type { Transport } from "../src/internal/Transport.ts"
-import type { Settings } from "../src/KafkaOptions.ts"
 import { withBroker } from "./broker.ts"
+import { type Fault, faulty } from "./faults.ts"
 
 const produce = 0
 const endTxn = 26
@@ -21,33 +20,6 @@ const numbered = (from: number, to: number): ProducerBatch => {
 
 const valuesOf = (batch: RecordBatch) =>
   Array.from({ length: batch.count }, (_, i) => Number(new TextDecoder().decode(valueOf(batch, i)!)))
-
-const lost = new KafkaError({ reason: new BrokerUnavailable({ address: "here", detail: "lost" }) })
-
-type Fault = "none" | "request" | "response" | "break"
-
-/** Loses requests before they are sent, responses after they came, or the whole connection, as `fault` says of each request. */
-const faulty =
-  (make: (settings: Settings) => Transport, fault: (apiKey: number) => Fault) =>
-  (settings: Settings): Transport => {
-    const transport = make(settings)
-    return {
-      ...transport,
-      connect: (address) =>
-        Effect.map(transport.connect(address), (connection) => ({
-          ...connection,
-          send: (request) => {
-            const chosen = fault(request.apiKey)
-            if (chosen === "request") return Effect.fail(lost)
-            const sent = connection.send(request)
-            if (chosen === "response") return Effect.andThen(sent, Effect.fail(lost))
-            // Closed while the request is on its way: whether it arrives is open.
-            if (chosen === "break") return Effect.andThen(Effect.raceFirst(sent, connection.close), Effect.fail(lost))
-            return sent
-          }
-        }))
-    }
-  }
 
 const newTopic = ({ admin }: Service) =>
   Effect.gen(function* () {

@@ -16,6 +16,8 @@ const batchOf = (partition: number, base: number, count: number, bytes: number):
   }
 }
 
+const placeOf = (partition: number) => ({ topic: "t", topicId: "id", partition })
+
 const integer = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 
 describe("a source's plan", () => {
@@ -30,8 +32,8 @@ describe("a source's plan", () => {
     ({ ends, steps }) =>
       Effect.sync(() => {
         const limits = { partitionBytes: 50_000, totalBytes: 80_000 }
-        const plan = new SourcePlan("t", "id", limits)
-        for (let partition = 0; partition < ends.length; partition++) plan.add(partition, 0, ends[partition])
+        const plan = new SourcePlan(limits)
+        for (let partition = 0; partition < ends.length; partition++) plan.add(placeOf(partition), 0, ends[partition])
         const waiting: Array<RecordBatch> = []
         const read = ends.map((): Array<number> => [])
         const take = () => {
@@ -68,8 +70,8 @@ describe("a source's plan", () => {
   )
 
   it("takes a fetch that covers offsets without records, and none that doesn't follow", () => {
-    const plan = new SourcePlan("t", "id", { partitionBytes: 1_000, totalBytes: 1_000 })
-    plan.add(0, 5)
+    const plan = new SourcePlan({ partitionBytes: 1_000, totalBytes: 1_000 })
+    plan.add(placeOf(0), 5)
     assert.strictEqual(plan.fetched({ ...batchOf(0, 5, 0, 1), next: 9 })?.next, 9)
     assert.isUndefined(plan.fetched(batchOf(0, 5, 3, 1)), "an answer to an earlier question")
     assert.isUndefined(plan.fetched(batchOf(0, 9, 0, 1)), "nothing new")
@@ -77,9 +79,23 @@ describe("a source's plan", () => {
     assert.strictEqual(plan.positions()[0]?.offset, 9)
   })
 
+  it("forgets what waits of a partition that goes", () => {
+    const plan = new SourcePlan({ partitionBytes: 1_000, totalBytes: 1_000 })
+    for (const partition of [0, 1]) plan.add(placeOf(partition), 0)
+    plan.fetched(batchOf(0, 0, 2, 1_000))
+    assert.deepStrictEqual(plan.positions(), [], "full")
+    plan.remove(placeOf(0))
+    assert.strictEqual(plan.waiting, 0)
+    assert.deepStrictEqual(
+      plan.positions().map(({ partition }) => partition),
+      [1]
+    )
+    assert.isUndefined(plan.fetched(batchOf(0, 2, 2, 1)), "the answer to a question of before")
+  })
+
   it("lets partitions take turns at the front", () => {
-    const plan = new SourcePlan("t", "id", { partitionBytes: 1_000, totalBytes: 10_000 })
-    for (const partition of [0, 1, 2]) plan.add(partition, 0)
+    const plan = new SourcePlan({ partitionBytes: 1_000, totalBytes: 10_000 })
+    for (const partition of [0, 1, 2]) plan.add(placeOf(partition), 0)
     const firsts = Array.from({ length: 6 }, () => plan.positions()[0]!.partition)
     assert.deepStrictEqual(new Set(firsts.slice(0, 3)), new Set([0, 1, 2]))
   })

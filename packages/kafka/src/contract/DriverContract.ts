@@ -11,6 +11,7 @@ import { type Compression, KafkaDriver } from "../Driver.ts"
 import type { KafkaError } from "../KafkaError.ts"
 import type { KafkaOptions } from "../KafkaOptions.ts"
 import { at, item, newTopic, numbered, readAll, reasonOf, texts, unique } from "./Fixtures.ts"
+import { groups } from "./Groups.ts"
 import { transactions } from "./Transactions.ts"
 
 const compressions: ReadonlyArray<Compression> = ["none", "gzip", "snappy", "lz4", "zstd"]
@@ -23,6 +24,7 @@ export const suite = <E>(
 ): void => {
   layer(driver({ brokers }), { timeout: "60 seconds", excludeTestServices: true })(`driver contract: ${name}`, (it) => {
     transactions(it)
+    groups(it)
 
     it.effect("creates, describes, lists and deletes topics, each creation with an id of its own", () =>
       Effect.gen(function* () {

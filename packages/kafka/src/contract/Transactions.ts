@@ -1,9 +1,9 @@
-/** The part of the suite for transactions and groups. */
+/** The part of the suite for transactions. */
 import { assert, type Vitest } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
-import { KafkaDriver, type Member } from "../Driver.ts"
+import { KafkaDriver } from "../Driver.ts"
 import { at, item, newTopic, numbered, readAll, reasonOf, texts, unique } from "./Fixtures.ts"
 
 /** Registers its tests. */
@@ -223,94 +223,5 @@ export const transactions = (it: Vitest.MethodsNonLive<KafkaDriver>): void => {
       for (const call of [producer.send([item(topic, numbered(0, 1))]), consumer.fetch([at(topic, 0)])])
         assert.strictEqual((yield* reasonOf<unknown, never>(call))._tag, "InvalidInput")
     })
-  )
-
-  it.effect(
-    "shares a topic between a group's members: a partition changes hands when it was let go, with its offset",
-    () =>
-      Effect.gen(function* () {
-        const kafka = yield* KafkaDriver
-        const topic = yield* newTopic({ partitions: 4 })
-        const group = yield* unique("group")
-        /** Who has each partition, by what the members were told. */
-        const owners = new Map<number, string>()
-        let problem: string | undefined
-        const join = (name: string) =>
-          Effect.gen(function* () {
-            const scope = yield* Scope.make()
-            const member: Member = yield* Scope.provide(
-              kafka.member({
-                group,
-                topics: [topic.name],
-                onAssigned: (partitions) =>
-                  Effect.sync(() => {
-                    for (const { partition } of partitions) {
-                      if (owners.has(partition))
-                        problem = `${partition} is both ${owners.get(partition)}'s and ${name}'s`
-                      owners.set(partition, name)
-                    }
-                  }),
-                onRevoked: (partitions, how): Effect.Effect<void> =>
-                  Effect.gen(function* () {
-                    if (how === "lost") problem = `${name} lost ${partitions.length} partitions`
-                    // What is in flight is finished and committed; it takes a while.
-                    yield* Effect.sleep(100)
-                    const offsets = partitions.map(({ partition }) => ({
-                      topic: topic.name,
-                      partition,
-                      offset: partition + 10
-                    }))
-                    yield* Effect.orDie(member.commit(offsets))
-                    for (const { partition } of partitions) owners.delete(partition)
-                  })
-              }),
-              scope
-            )
-            return { member, leave: Scope.close(scope, Exit.void) }
-          })
-        const until = (what: string, holds: () => boolean) =>
-          Effect.repeat(
-            Effect.andThen(
-              Effect.sleep(20),
-              Effect.sync(() => problem !== undefined || holds())
-            ),
-            { until: (done) => done }
-          ).pipe(
-            Effect.timeoutOrElse({ duration: 30_000, orElse: () => Effect.die(new Error(`waited for: ${what}`)) }),
-            Effect.andThen(Effect.sync(() => assert.isUndefined(problem)))
-          )
-        const counts = () => ["a", "b"].map((name) => [...owners.values()].filter((owner) => owner === name).length)
-
-        const a = yield* join("a")
-        yield* until("a has all", () => counts()[0] === 4)
-        const b = yield* join("b")
-        yield* until("they share", () => counts().join() === "2,2")
-        assert.strictEqual(
-          (yield* kafka.admin.groupOffsets(group, topic.name)).size,
-          2,
-          "a has committed what it gave away"
-        )
-        assert.deepStrictEqual(
-          [...(yield* a.member.assignment), ...(yield* b.member.assignment)].map(({ partition }) => partition).sort(),
-          [0, 1, 2, 3]
-        )
-        // Offsets in a transaction are the members' own.
-        const tx = yield* kafka.transactional({ transactionalId: group })
-        const { partition } = (yield* b.member.assignment)[0]!
-        yield* tx.begin
-        yield* tx.sendOffsets(yield* b.member.metadata, [{ topic: topic.name, partition, offset: 77 }])
-        yield* tx.commit
-        assert.strictEqual((yield* kafka.admin.groupOffsets(group, topic.name)).get(partition), 77)
-        const stale = yield* a.member.metadata
-        yield* a.leave
-        yield* until("b has all", () => counts()[1] === 4)
-        yield* tx.begin
-        const lost = yield* reasonOf(tx.sendOffsets(stale, [{ topic: topic.name, partition: 0, offset: 1 }]))
-        assert.deepInclude(lost, { _tag: "MemberLost", group })
-        yield* tx.abort
-        yield* b.leave
-        assert.strictEqual(owners.size, 0)
-        assert.isUndefined(problem)
-      })
   )
 }

@@ -135,6 +135,9 @@ export class Writer {
     const bytes = utf8Encoder.encode(value)
     return this.int16(bytes.length).raw(bytes)
   }
+  classicBytes(value: Uint8Array | null): this {
+    return value === null ? this.int32(-1) : this.int32(value.length).raw(value)
+  }
   /** No tagged fields. */
   tags(): this {
     return this.uvarint(0)
@@ -224,6 +227,13 @@ export class Reader {
   }
   classicString(): string {
     return utf8Decoder.decode(this.raw(this.int16()))
+  }
+  /** A view; null comes as empty. */
+  classicBytes(): Uint8Array {
+    return this.raw(Math.max(this.int32(), 0))
+  }
+  get isAtEnd(): boolean {
+    return this.#at === this.bytes.length
   }
   /** Passes over tagged fields, but for those that `known` reads, by tag. */
   tags(known?: (tag: number, field: Reader) => void): void {

@@ -3,6 +3,7 @@ import {
   Fenced,
   InvalidInput,
   KafkaError,
+  MemberLost,
   NotAuthorized,
   type Reason,
   RecordTooLarge,
@@ -122,6 +123,11 @@ const passing: ReadonlySet<number> = new Set([5, 6, 7, 8, 9, 13, 14, 15, 16, 19,
 /** Whether a request that got this code can succeed when it is sent again. */
 export const isPassing = (code: number): boolean => passing.has(code)
 
+const outdated: ReadonlySet<number> = new Set([Code.staleMemberEpoch, Code.illegalGeneration, Code.rebalanceInProgress])
+
+/** Whether a commit came under a generation that the group has left behind, or is just about to begin: its member soon knows. */
+export const isOutdated = (code: number): boolean => outdated.has(code)
+
 /** What a request was about. */
 export interface About {
   readonly operation: string
@@ -146,6 +152,8 @@ export const reasonOf = (code: number, about: About, detail = ""): Reason => {
     case 18:
       return new RecordTooLarge({ topic, partition: about.partition ?? -1, size: about.size ?? 0, limit: 0 })
     case 17:
+    case 23:
+    case 26:
     case 37:
     case 38:
     case 40:
@@ -158,6 +166,8 @@ export const reasonOf = (code: number, about: About, detail = ""): Reason => {
       return new NotAuthorized({ resource: `group "${group}"`, operation })
     case 31:
       return new NotAuthorized({ resource: "the cluster", operation })
+    case 82:
+      return new MemberLost({ group, detail: `${text}: another member has taken its instance id over` })
     case 53:
       return new NotAuthorized({ resource: `transactional id "${transactionalId}"`, operation })
     case 32:

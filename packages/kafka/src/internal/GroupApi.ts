@@ -1,5 +1,6 @@
-/** The requests of a group's member (KIP-848). */
+/** The requests of a group's member by KIP-848, and its commits by either protocol. */
 import { type Api, byTopic, type PartitionCode, partitionCodes } from "./Api.ts"
+import type { Membership } from "./ClassicApi.ts"
 import type { CommittedOffset } from "./TransactionApi.ts"
 
 export interface AssignedTopic {
@@ -7,11 +8,12 @@ export interface AssignedTopic {
   readonly partitions: ReadonlyArray<number>
 }
 
-/** `undefined` is what hasn't changed since the last one. An epoch of 0 joins, of -1 leaves. */
+/** `undefined` is what hasn't changed since the last one. An epoch of 0 joins, of -1 leaves, of -2 leaves for a while. */
 export const heartbeat: Api<
   {
     readonly group: string
     readonly memberId: string
+    readonly instanceId: string | null
     readonly epoch: number
     readonly rebalanceTimeoutMillis: number | undefined
     readonly topics: ReadonlyArray<string> | undefined
@@ -29,8 +31,8 @@ export const heartbeat: Api<
   name: "ConsumerGroupHeartbeat",
   key: 68,
   version: 0,
-  write: (w, { epoch, group, memberId, owned, rebalanceTimeoutMillis, topics }) => {
-    w.string(group).string(memberId).int32(epoch).string(null).string(null)
+  write: (w, { epoch, group, instanceId, memberId, owned, rebalanceTimeoutMillis, topics }) => {
+    w.string(group).string(memberId).int32(epoch).string(instanceId).string(null)
     w.int32(rebalanceTimeoutMillis ?? -1)
     if (topics === undefined) w.uvarint(0)
     else w.array(topics, (topic) => w.string(topic))
@@ -65,24 +67,21 @@ export const heartbeat: Api<
   }
 }
 
-export const offsetCommit: Api<
-  {
-    readonly group: string
-    readonly memberId: string
-    readonly epoch: number
-    readonly offsets: ReadonlyArray<CommittedOffset>
-  },
-  ReadonlyArray<PartitionCode>
-> = {
+export interface Commit extends Membership {
+  readonly offsets: ReadonlyArray<CommittedOffset>
+}
+
+/** `generation` is the epoch of a member by KIP-848. */
+export const offsetCommit: Api<Commit, ReadonlyArray<PartitionCode>> = {
   name: "OffsetCommit",
   key: 8,
   version: 9,
-  write: (w, { epoch, group, memberId, offsets }) =>
+  write: (w, { generation, group, instanceId, memberId, offsets }) =>
     w
       .string(group)
-      .int32(epoch)
+      .int32(generation)
       .string(memberId)
-      .string(null)
+      .string(instanceId)
       .array(byTopic(offsets), ([topic, own]) =>
         w
           .string(topic)
@@ -95,3 +94,6 @@ export const offsetCommit: Api<
     return partitionCodes(r)
   }
 }
+
+/** The same for members of classic groups, whose brokers may be older. */
+export const offsetCommitV8: typeof offsetCommit = { ...offsetCommit, version: 8 }

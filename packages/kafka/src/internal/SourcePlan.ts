@@ -3,7 +3,7 @@
  * reader; a partition that is full, or at its end, isn't fetched, and nothing is when all together are full.
  */
 import { type RecordBatch, slice } from "@headrace/core/Batch"
-import type { Position } from "../Driver.ts"
+import type { Position, TopicPartition } from "../Driver.ts"
 
 export interface Limits {
   /** Bytes that wait, per partition and in all. One fetch may go beyond by what it decompresses to. */
@@ -11,7 +11,13 @@ export interface Limits {
   readonly totalBytes: number
 }
 
+/** A partition of one creation of a topic. */
+interface Place extends TopicPartition {
+  readonly topicId: string
+}
+
 interface State {
+  readonly place: Place
   position: number
   readonly until: number
   waiting: number
@@ -20,26 +26,36 @@ interface State {
 /** Less room than this isn't worth a round trip. */
 const smallestFetch = 64 << 10
 
+/** A partition as a key. */
+export const partitionKey = ({ partition, topic }: TopicPartition): string => `${topic} ${partition}`
+
 /** What a batch holds in memory: its bytes, two numbers and two ranges a record. */
 export const sizeOf = (batch: RecordBatch): number => batch.bytes.byteLength + 32 * batch.count
 
 export class SourcePlan {
-  readonly #topic: string
-  readonly #topicId: string
   readonly #limits: Limits
-  readonly #partitions = new Map<number, State>()
+  readonly #partitions = new Map<string, State>()
   #waiting = 0
   #first = 0
 
-  constructor(topic: string, topicId: string, limits: Limits) {
-    this.#topic = topic
-    this.#topicId = topicId
+  constructor(limits: Limits) {
     this.#limits = limits
   }
 
   /** Adds a partition, to be read from `from` up to `until`. */
-  add(partition: number, from: number, until = Infinity): void {
-    this.#partitions.set(partition, { position: from, until, waiting: 0 })
+  add(place: Place, from: number, until = Infinity): void {
+    this.#partitions.set(partitionKey(place), { place, position: from, until, waiting: 0 })
+  }
+
+  /** Takes a partition out, with what waits of it. */
+  remove(partition: TopicPartition): void {
+    const key = partitionKey(partition)
+    this.#waiting -= this.#partitions.get(key)?.waiting ?? 0
+    this.#partitions.delete(key)
+  }
+
+  has(partition: TopicPartition): boolean {
+    return this.#partitions.has(partitionKey(partition))
   }
 
   get count(): number {
@@ -61,16 +77,14 @@ export class SourcePlan {
   positions(): ReadonlyArray<Position> {
     const room = this.#limits.totalBytes - this.#waiting
     if (room <= 0) return []
-    const open = [...this.#partitions].filter(
-      ([, { position, until, waiting }]) => position < until && waiting < this.#limits.partitionBytes
+    const open = [...this.#partitions.values()].filter(
+      ({ position, until, waiting }) => position < until && waiting < this.#limits.partitionBytes
     )
     if (open.length === 0) return []
     this.#first = (this.#first + 1) % open.length
     const share = Math.max(Math.floor(room / open.length), smallestFetch)
-    return [...open.slice(this.#first), ...open.slice(0, this.#first)].map(([partition, { position, waiting }]) => ({
-      topic: this.#topic,
-      topicId: this.#topicId,
-      partition,
+    return [...open.slice(this.#first), ...open.slice(0, this.#first)].map(({ place, position, waiting }) => ({
+      ...place,
       offset: position,
       maxBytes: Math.max(Math.min(share, this.#limits.partitionBytes - waiting), smallestFetch)
     }))
@@ -78,7 +92,7 @@ export class SourcePlan {
 
   /** Notes what a fetch gave; the batch to hand on, cut at the partition's end, or nothing when it covers nothing new. */
   fetched(batch: RecordBatch): RecordBatch | undefined {
-    const state = this.#partitions.get(batch.partition)
+    const state = this.#partitions.get(partitionKey(batch))
     if (state === undefined || batch.base !== state.position || batch.next <= batch.base) return undefined
     const own = slice(batch, batch.base, state.until, batch.count + 1)
     state.position = own.next
@@ -91,7 +105,7 @@ export class SourcePlan {
   /** Notes that the reader has taken a batch. */
   taken(batch: RecordBatch): void {
     const size = sizeOf(batch)
-    this.#partitions.get(batch.partition)!.waiting -= size
+    this.#partitions.get(partitionKey(batch))!.waiting -= size
     this.#waiting -= size
   }
 }

@@ -18,7 +18,7 @@ import { Fenced, InvalidInput, KafkaError, MemberLost, OutcomeUnknown, Transacti
 import * as Api from "./Api.ts"
 import * as TransactionApi from "./TransactionApi.ts"
 import { Again, type Cluster, retrying } from "./Cluster.ts"
-import { type About, Code, errorOf, isPassing, nameOf, reasonOf } from "./ErrorCodes.ts"
+import { type About, Code, errorOf, isOutdated, isPassing, nameOf, reasonOf } from "./ErrorCodes.ts"
 import * as Sender from "./Sender.ts"
 
 /** `unknown`: whether the transaction was committed isn't known. */
@@ -29,7 +29,8 @@ const lostMember: ReadonlySet<number> = new Set([
   Code.unknownMemberId,
   Code.fencedInstanceId,
   Code.fencedMemberEpoch,
-  Code.staleMemberEpoch
+  Code.staleMemberEpoch,
+  Code.rebalanceInProgress
 ])
 
 const closeMillis = 5_000
@@ -171,10 +172,12 @@ export const make = (
       )
 
     const sendOffsets: TransactionalProducer["sendOffsets"] = (metadata, offsets) => {
-      const { generation = -1, group, instanceId = null, memberId = "" } = metadata
-      const operation = `commit offsets of group "${group}"`
+      const current = Effect.isEffect(metadata) ? metadata : Effect.succeed(metadata)
+      const operationOf = (group: string) => `commit offsets of group "${group}"`
       const join = again(
         Effect.gen(function* () {
+          const { group } = yield* current
+          const operation = operationOf(group)
           if (v2 || groups.has(group)) return
           const { code } = yield* coordinator(TransactionApi.addOffsetsToTxn, { transactionalId, ...identity, group })
           if (isPassing(code)) return yield* passing(code, operation)
@@ -184,6 +187,8 @@ export const make = (
       )
       const commit = again(
         Effect.gen(function* () {
+          const { generation = -1, group, instanceId = null, memberId = "" } = yield* current
+          const operation = operationOf(group)
           const api = v2 ? TransactionApi.txnOffsetCommitV5 : TransactionApi.txnOffsetCommit
           const input = { transactionalId, ...identity, group, generation, memberId, instanceId, offsets }
           const answers = yield* cluster.callCoordinator(links, "group", group, api, input)
@@ -194,8 +199,10 @@ export const make = (
             return yield* new Again({ reason: reasonOf(bad.code, { ...about, operation }) })
           }
           if (!lostMember.has(bad.code)) return yield* yield* onCode(bad.code, operation)
+          const reason = new MemberLost({ group, detail: nameOf(bad.code) })
+          if (isOutdated(bad.code) && Effect.isEffect(metadata)) return yield* new Again({ reason })
           state = "failed"
-          return yield* new KafkaError({ reason: new MemberLost({ group, detail: nameOf(bad.code) }) })
+          return yield* new KafkaError({ reason })
         })
       )
       return order(["open"], "sendOffsets").pipe(

@@ -131,7 +131,8 @@ withBroker((brokers) => {
             `churn, ${protocol}: ${sent * partitions} records, ${counts.join} joined, ${counts.leave} left, ${counts.kill} killed; ` +
               `longest stall of a partition ${stalls[0]} ms exactly once, ${stalls[1]} ms at least once (${again} copied again)`
           )
-          assert.isBelow(Math.max(...stalls), longestStall)
+          const words = all.map(({ child, output }) => `${child.pid}: ${output().replaceAll("ready\n", "")}`)
+          assert.isBelow(Math.max(...stalls), longestStall, words.join("\n"))
         }).pipe(Effect.scoped, Effect.provide(Platformatic.layer({ brokers }))),
       seconds * 1_000 + 120_000
     )

@@ -93,6 +93,16 @@ describe("a source's plan", () => {
     assert.isUndefined(plan.fetched(batchOf(0, 2, 2, 1)), "the answer to a question of before")
   })
 
+  it("reads one batch ahead where that is wanted, so that a slow reader gets larger ones", () => {
+    const plan = new SourcePlan({ partitionBytes: 10_000, totalBytes: 10_000, oneAhead: true })
+    for (const partition of [0, 1]) plan.add(placeOf(partition), 0)
+    const own = plan.fetched(batchOf(0, 0, 1, 1))!
+    const partitions = () => plan.positions().map(({ partition }) => partition)
+    assert.deepStrictEqual(partitions(), [1])
+    plan.taken(own)
+    assert.deepStrictEqual(partitions().sort(), [0, 1])
+  })
+
   it("lets partitions take turns at the front", () => {
     const plan = new SourcePlan({ partitionBytes: 1_000, totalBytes: 10_000 })
     for (const partition of [0, 1, 2]) plan.add(placeOf(partition), 0)

@@ -65,7 +65,8 @@ export const open = (
 
     const scope = yield* Effect.scope
     const consumer = yield* driver.consumer(options)
-    const plan = new SourcePlan({ partitionBytes, totalBytes })
+    // A commit or a transaction a batch: a reader that is slower than small fetches are would fall behind ever more.
+    const plan = new SourcePlan({ partitionBytes, totalBytes, oneAhead: true })
     const room = yield* Latch.make(true)
     const some = yield* Latch.make(false)
     const joined = yield* Deferred.make<Member>()

@@ -9,6 +9,8 @@ export interface Limits {
   /** Bytes that wait, per partition and in all. One fetch may go beyond by what it decompresses to. */
   readonly partitionBytes: number
   readonly totalBytes: number
+  /** A partition that has a batch waiting isn't fetched: what comes meanwhile is one batch then, not many small ones. Default false. */
+  readonly oneAhead?: boolean
 }
 
 /** A partition of one creation of a topic. */
@@ -77,8 +79,10 @@ export class SourcePlan {
   positions(): ReadonlyArray<Position> {
     const room = this.#limits.totalBytes - this.#waiting
     if (room <= 0) return []
+    const { oneAhead = false, partitionBytes } = this.#limits
+    const most = oneAhead ? 1 : partitionBytes
     const open = [...this.#partitions.values()].filter(
-      ({ position, until, waiting }) => position < until && waiting < this.#limits.partitionBytes
+      ({ position, until, waiting }) => position < until && waiting < most
     )
     if (open.length === 0) return []
     this.#first = (this.#first + 1) % open.length
@@ -86,7 +90,7 @@ export class SourcePlan {
     return [...open.slice(this.#first), ...open.slice(0, this.#first)].map(({ place, position, waiting }) => ({
       ...place,
       offset: position,
-      maxBytes: Math.max(Math.min(share, this.#limits.partitionBytes - waiting), smallestFetch)
+      maxBytes: Math.max(Math.min(share, partitionBytes - waiting), smallestFetch)
     }))
   }
 

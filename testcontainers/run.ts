@@ -32,7 +32,8 @@ const suites: Readonly<Record<string, Suite>> = {
     files: [
       "packages/s3/test/",
       "packages/iceberg/test/S3.integration.test.ts",
-      "packages/archive/test/S3.integration.test.ts"
+      "packages/archive/test/S3.integration.test.ts",
+      "apps/headrace/test/s3/"
     ]
   }
 }

@@ -1,9 +1,12 @@
 /**
  * The main job on real input: 3,000,000 flights into a log, its archive, a live view, a changed view replayed beside it, compared and promoted.
+ *
+ * `--store s3://bucket/prefix` archives into a folder of its own below that; `S3_ENDPOINT`, `S3_REGION` and so on say how it is reached.
  */
 import { rmSync } from "node:fs"
 import { availableParallelism } from "node:os"
 import { join, relative } from "node:path"
+import { parseArgs } from "node:util"
 import { Archiver } from "@headrace/archive"
 import { StateHash } from "@headrace/core"
 import { ViewStore } from "@headrace/core/ViewStore"
@@ -15,6 +18,9 @@ import { report } from "./report.ts"
 
 const folder = import.meta.dirname
 const data = join(folder, ".headrace")
+const { store: place } = parseArgs({ options: { store: { type: "string" } } }).values
+// Workers load the config anew, so it has to say the same there.
+if (place !== undefined) process.env["FLIGHTS_ARCHIVE"] = `${place.replace(/\/+$/, "")}/flights-${Date.now()}`
 
 /** Runs a step with progress, and gives its result with the seconds it took. */
 const step = <A, E, R>(

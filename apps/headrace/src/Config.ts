@@ -63,7 +63,7 @@ const Output = Schema.Struct({
 export const Config = Schema.Struct({
   /** The log: `{ path: "…" }` or `{ kafka: { brokers: ["…"] } }`. */
   log: Log,
-  /** Where topics are archived: a folder. Without it only the log's own retention can be replayed. */
+  /** Where topics are archived: a folder, or `s3://bucket/prefix` (how it is reached comes from `S3_…` or the SDK's own settings). Without it only the log's own retention can be replayed. */
   archive: Schema.optionalKey(Schema.Struct({ path: Schema.NonEmptyString })),
   /** The view store, and how long its statements wait for a lock, in milliseconds (default 5,000). */
   store: Schema.Struct({ path: Schema.NonEmptyString, busyTimeout: Schema.optionalKey(Schema.Int) }),

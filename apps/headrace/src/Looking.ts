@@ -92,8 +92,7 @@ export const standings = (
 /** What the archive holds of the topics that have one. */
 export const archived = Effect.fnUntraced(function* (place: Project.Place, names: ReadonlyArray<string>) {
   const layer = Project.archiveLayer(place)
-  const path = Project.paths(place).archive
-  if (layer === undefined || path === undefined || !existsSync(path)) return []
+  if (layer === undefined || !Project.hasArchive(place)) return []
   const log = yield* known(place, names)
   const held = yield* Effect.flatMap(Archive, (archive) =>
     Effect.forEach(names, (topic) => Effect.map(archive.holding(topic), (holding) => ({ topic, holding })))

@@ -153,13 +153,26 @@ export const declaredOf = Effect.fnUntraced(function* (
   return yield* wrap(new UnknownVersion({ view, version: version!, versions: versions.map((d) => d.view.version) }))
 })
 
-/** Paths of the project's parts, absolute; undefined for a log that is no file, and for an archive that there isn't. */
+/** Paths of the project's parts, absolute, or an archive's `s3://` URL; undefined for a log that is no file, and for an archive that there isn't. */
 export const paths = ({ config, folder }: Place) => ({
   config: join(folder, "headrace.config.ts"),
   log: config.log.path === undefined ? undefined : resolve(folder, config.log.path),
   store: resolve(folder, config.store.path),
-  archive: config.archive === undefined ? undefined : resolve(folder, config.archive.path)
+  archive:
+    config.archive === undefined
+      ? undefined
+      : isUrl(config.archive.path)
+        ? config.archive.path
+        : resolve(folder, config.archive.path)
 })
+
+const isUrl = (path: string): boolean => path.startsWith("s3://")
+
+/** Whether there is an archive to look at. A folder that isn't there yet isn't made by looking; a bucket is asked. */
+export const hasArchive = (place: Place): boolean => {
+  const path = paths(place).archive
+  return path !== undefined && (isUrl(path) || existsSync(path))
+}
 
 /** Worker threads of a replay of so many partitions. */
 export const workersOf = ({ config }: Place, partitions: number): number =>
@@ -204,10 +217,30 @@ export const storeLayer = (project: Place): Layer.Layer<ViewStore, ViewStoreErro
   return SqliteViewStore.layer({ path: paths(project).store, ...options })
 }
 
+/** The archive's objects: in a folder or a bucket. The SDK for the latter is loaded when it is needed. */
+const objectsLayer = (place: Place, at: string): Layer.Layer<ObjectStore, ObjectStoreError | ProjectError> => {
+  if (!isUrl(at)) return FolderObjectStore.layer({ path: at })
+  const file = paths(place).config
+  const [, bucket = "", prefix] = /^s3:\/\/([^/]+)\/?(.*?)\/*$/.exec(at) ?? []
+  const invalid = (detail: string) => wrap(new ConfigInvalid({ file, detail }))
+  return Layer.unwrap(
+    Effect.gen(function* () {
+      if (bucket === "") return yield* invalid(`the archive's path "${at}" names no bucket: write s3://bucket/prefix`)
+      const S3ObjectStore = yield* Effect.promise(() => import("@headrace/s3/S3ObjectStore"))
+      const access = yield* Effect.mapError(S3ObjectStore.accessConfig, ({ message }) =>
+        invalid(`what the environment says of S3 can't be used: ${message}`)
+      )
+      return S3ObjectStore.layer({ ...access, bucket, prefix })
+    })
+  )
+}
+
 /** The archive alone, or undefined when the project has none. */
-export const archiveLayer = (project: Place): Layer.Layer<Archive | ObjectStore, ObjectStoreError> | undefined => {
+export const archiveLayer = (
+  project: Place
+): Layer.Layer<Archive | ObjectStore, ObjectStoreError | ProjectError> | undefined => {
   const at = paths(project).archive
   return at === undefined
     ? undefined
-    : ArchiveTable.layer({ location: at }).pipe(Layer.provideMerge(FolderObjectStore.layer({ path: at })))
+    : ArchiveTable.layer({ location: at }).pipe(Layer.provideMerge(objectsLayer(project, at)))
 }

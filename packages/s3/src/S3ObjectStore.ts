@@ -245,32 +245,38 @@ const credentials = Config.all({
 }).pipe(Config.option)
 
 /**
- * The driver by configuration: `S3_BUCKET`, and optionally `S3_PREFIX`, `S3_REGION`, `S3_ENDPOINT`, `S3_FORCE_PATH_STYLE`, `S3_ACCESS_KEY_ID` with
+ * How the store is reached, by configuration, all of it optional: `S3_REGION`, `S3_ENDPOINT`, `S3_FORCE_PATH_STYLE`, `S3_ACCESS_KEY_ID` with
  * `S3_SECRET_ACCESS_KEY` and `S3_SESSION_TOKEN`. What is absent is left to the SDK.
  */
+export const accessConfig: Config.Config<Pick<Options, "region" | "endpoint" | "forcePathStyle" | "credentials">> =
+  Config.all({
+    region: Config.String("REGION").pipe(Config.option),
+    endpoint: Config.String("ENDPOINT").pipe(Config.option),
+    forcePathStyle: Config.Boolean("FORCE_PATH_STYLE").pipe(Config.option),
+    credentials
+  }).pipe(
+    Config.nested("S3"),
+    Config.map((config) => ({
+      region: Option.getOrUndefined(config.region),
+      endpoint: Option.getOrUndefined(config.endpoint),
+      forcePathStyle: Option.getOrUndefined(config.forcePathStyle),
+      credentials: Option.getOrUndefined(
+        Option.map(config.credentials, ({ sessionToken, ...pair }) => ({
+          ...pair,
+          sessionToken: Option.getOrUndefined(sessionToken)
+        }))
+      )
+    }))
+  )
+
+const placeConfig = Config.all({
+  bucket: Config.String("BUCKET"),
+  prefix: Config.String("PREFIX").pipe(Config.option)
+}).pipe(Config.nested("S3"))
+
+/** The driver by configuration: `S3_BUCKET`, optionally `S3_PREFIX`, and {@link accessConfig}. */
 export const layerConfig: Layer.Layer<ObjectStore, ObjectStoreError | Config.ConfigError> = Layer.unwrap(
-  Effect.map(
-    Config.all({
-      bucket: Config.String("BUCKET"),
-      prefix: Config.String("PREFIX").pipe(Config.option),
-      region: Config.String("REGION").pipe(Config.option),
-      endpoint: Config.String("ENDPOINT").pipe(Config.option),
-      forcePathStyle: Config.Boolean("FORCE_PATH_STYLE").pipe(Config.option),
-      credentials
-    }).pipe(Config.nested("S3")),
-    (config) =>
-      layer({
-        bucket: config.bucket,
-        prefix: Option.getOrUndefined(config.prefix),
-        region: Option.getOrUndefined(config.region),
-        endpoint: Option.getOrUndefined(config.endpoint),
-        forcePathStyle: Option.getOrUndefined(config.forcePathStyle),
-        credentials: Option.getOrUndefined(
-          Option.map(config.credentials, ({ sessionToken, ...pair }) => ({
-            ...pair,
-            sessionToken: Option.getOrUndefined(sessionToken)
-          }))
-        )
-      })
+  Effect.map(Config.all({ place: placeConfig, access: accessConfig }), ({ access, place }) =>
+    layer({ ...access, bucket: place.bucket, prefix: Option.getOrUndefined(place.prefix) })
   )
 )

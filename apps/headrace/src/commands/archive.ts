@@ -1,5 +1,4 @@
 /** `headrace archive`: the log's records as an Iceberg table a topic, exactly once, and what is archived so far. */
-import { existsSync } from "node:fs"
 import { Archiver } from "@headrace/archive"
 import { Fold } from "@headrace/kappa"
 import { Effect, Layer, Option } from "effect"
@@ -26,8 +25,7 @@ const declarerOf = Effect.fnUntraced(function* (project: Project.Project, topic:
     .toSorted((a, b) => b.view.version - a.view.version)
   const first = candidates[0]
   if (first === undefined) return yield* wrap(new TopicUndeclared({ topic, topics: topicsOf(project) }))
-  const path = Project.paths(project).archive
-  const table = path !== undefined && existsSync(path) ? yield* Checking.archiveColumns(project, topic) : undefined
+  const table = Project.hasArchive(project) ? yield* Checking.archiveColumns(project, topic) : undefined
   if (table === undefined) return first
   const fits = (d: Project.Declared) => Checking.archiveDifferences(d.view.source.schema, table).length === 0
   return candidates.find(fits) ?? first

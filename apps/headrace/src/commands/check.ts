@@ -1,7 +1,6 @@
 /**
  * `headrace check`: whether a project can run. It changes nothing and makes no file; something wrong ends it with 1.
  */
-import { existsSync } from "node:fs"
 import { relative } from "node:path"
 import type { VersionInfo } from "@headrace/core/ViewStore"
 import { Effect, Result } from "effect"
@@ -62,7 +61,7 @@ const archive = Effect.fnUntraced(function* (project: Project.Project, known: Re
     if (!known.has(topic))
       notes.push({ topic, message: `the log has no such topic yet: "headrace log import" makes it` })
     if (path === undefined) continue
-    const columns = existsSync(path) ? yield* Checking.archiveColumns(project, topic) : undefined
+    const columns = Project.hasArchive(project) ? yield* Checking.archiveColumns(project, topic) : undefined
     if (columns === undefined) {
       notes.push({ topic, message: `not archived yet: "headrace archive run ${topic}" begins it` })
       continue

@@ -47,6 +47,8 @@ export interface Broker {
   readonly resume: Effect.Effect<void, BrokerError>
   /** Stops it in order and starts it on another port, with its data. Clients find {@link Broker.bootstrap} changed. */
   readonly move: Effect.Effect<void, BrokerError>
+  /** `host:port` that the next {@link Broker.move} goes to. */
+  readonly next: string
   /** The end of its log. */
   readonly log: Effect.Effect<string, BrokerError>
 }
@@ -92,6 +94,7 @@ export const start = (mode: Mode, options: Options = {}): Effect.Effect<Broker, 
   Effect.gen(function* () {
     const driver = yield* drivers[mode].make(options.settings ?? {})
     let ports = { client: yield* Ports.free, internal: yield* Ports.free, controller: yield* Ports.free }
+    let next = yield* Ports.free
     const up = Effect.suspend(() =>
       Effect.andThen(driver.up(ports), untilReady(driver, ports.client, options.login === true))
     )
@@ -111,9 +114,17 @@ export const start = (mode: Mode, options: Options = {}): Effect.Effect<Broker, 
       resume: driver.resume,
       move: Effect.gen(function* () {
         yield* stop
-        ports = { ...ports, client: yield* Ports.free }
+        ports = { ...ports, client: next }
+        next = yield* Ports.free
         yield* up
       }),
+      get next() {
+        return `127.0.0.1:${next}`
+      },
       log: driver.log
     }
   })
+
+/** Starts a broker in the first way that this machine has; fails as the last one tried does. */
+export const startAny = (options: Options = {}): Effect.Effect<Broker, BrokerError, Scope.Scope> =>
+  Effect.firstSuccessOf(modes.map((mode) => Effect.andThen(check(mode), start(mode, options))))

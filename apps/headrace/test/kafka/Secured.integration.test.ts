@@ -4,6 +4,7 @@ import { join } from "node:path"
 import { assert, it } from "@effect/vitest"
 import { ConfigProvider, Effect } from "effect"
 import { withBroker } from "../../../../packages/kafka/test/broker.ts"
+import * as Kafka from "../../../../testcontainers/src/Kafka.ts"
 import * as H from "../cli/Harness.ts"
 import * as P from "./Project.ts"
 
@@ -23,7 +24,7 @@ const withPassword = (password: string) =>
 withBroker(() => {
   it.live("the password comes from the environment; a wrong one is refused and shown nowhere", () =>
     Effect.gen(function* () {
-      const { bootstrap } = yield* P.startBroker({ settings, login: true })
+      const { bootstrap } = yield* Kafka.startAny({ settings, login: true })
       const data = yield* H.dataFolder
       for (const driver of ["platformatic", "kafkajs"] as const) {
         const more = ', sasl: { mechanism: "PLAIN", username: "ann" }'

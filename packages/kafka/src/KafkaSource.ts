@@ -5,7 +5,7 @@
  * before ended, over transaction markers, aborted records and compacted ones. So the `next` of the last batch of each partition is the vector
  * to start from again; nothing is read from or written to a consumer group. Between partitions there is no order.
  *
- * Reading ahead is bounded in bytes, per partition and in all; a full partition isn't fetched until its batches are taken. What passes is
+ * Reading ahead is bounded in bytes, decompressed, per partition and in all, but for one Kafka batch a partition; a full partition isn't fetched until its batches are taken. What passes is
  * tried again for `retryMillis`; what doesn't fails the stream: `OffsetOutOfRange` names the range that retention has removed, `TopicRecreated`
  * a topic that isn't the one of `topicId`.
  */
@@ -83,6 +83,9 @@ const ends = (admin: Admin, topic: string, count: number, until: Options["until"
     const latest = yield* admin.offsets(topic, "latest")
     return latest.map((offset, partition) => until.get(partition) ?? offset)
   })
+
+/** A larger answer is in memory several times while the client library puts it together, and no faster. */
+const answerBytes = 16 << 20
 
 const firstPause = 100
 const longestPause = 5_000
@@ -167,7 +170,9 @@ const open = (options: Options) =>
           yield* room.await
           continue
         }
-        const fetched = yield* patient(consumer.fetch(positions, { maxBytes: totalBytes, maxWaitMillis }))
+        const fetched = yield* patient(
+          consumer.fetch(positions, { maxBytes: Math.min(totalBytes, answerBytes), maxWaitMillis })
+        )
         for (const { batch } of fetched) {
           const own = plan.fetched(batch)
           if (own !== undefined) Queue.offerUnsafe(queue, own)

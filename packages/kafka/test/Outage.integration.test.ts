@@ -62,9 +62,9 @@ const writers = {
     const { admin } = yield* KafkaDriver
     const options = { topic, transactionalId: topic, partition: partitionOf }
     const { transaction } = yield* KafkaSink.transactional(options)
-    for (let next = 0; next < total || !state.over;) {
-      const to = next + 2 * chunk
-      const records = yield* numbered(next, to)
+    while (state.acknowledged < total || !state.over) {
+      const to = state.acknowledged + 2 * chunk
+      const records = yield* numbered(state.acknowledged, to)
       yield* transaction((own) =>
         Effect.andThen(own.write(records), own.sendOffsets({ group: topic }, [{ topic, partition: 0, offset: to }]))
       ).pipe(
@@ -74,7 +74,7 @@ const writers = {
           TransactionAborted: () => resumed(state),
           OutcomeUnknown: () => resumed(state)
         }),
-        Effect.tap((committed) => acknowledged(state, (next = committed)))
+        Effect.flatMap((committed) => acknowledged(state, committed))
       )
     }
     function resumed(of: State) {

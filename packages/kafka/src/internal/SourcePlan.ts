@@ -19,6 +19,8 @@ interface State {
 
 /** Less room than this isn't worth a round trip. */
 const smallestFetch = 64 << 10
+/** More than this at once is no faster; what is decompressed is in memory twice for a moment. */
+const largestFetch = 4 << 20
 
 /** What a batch holds in memory: its bytes, two numbers and two ranges a record. */
 export const sizeOf = (batch: RecordBatch): number => batch.bytes.byteLength + 32 * batch.count
@@ -72,7 +74,7 @@ export class SourcePlan {
       topicId: this.#topicId,
       partition,
       offset: position,
-      maxBytes: Math.max(Math.min(share, this.#limits.partitionBytes - waiting), smallestFetch)
+      maxBytes: Math.max(Math.min(share, this.#limits.partitionBytes - waiting, largestFetch), smallestFetch)
     }))
   }
 

@@ -25,6 +25,8 @@ export interface Options {
   readonly settings?: Readonly<Record<string, string>>
   /** Whether the settings make clients log in first. Default false. */
   readonly login?: boolean
+  /** Whether they make clients speak TLS. Default false. */
+  readonly tls?: boolean
 }
 
 export interface Broker {
@@ -68,9 +70,11 @@ export const check = (mode: Mode): Effect.Effect<void, BrokerError> => drivers[m
 
 const patience = 120
 
-const untilReady = (driver: Driver, port: number, login: boolean): Effect.Effect<void, BrokerError> =>
+const untilReady = (driver: Driver, port: number, { login, tls }: Options): Effect.Effect<void, BrokerError> =>
   Effect.gen(function* () {
-    while (!(yield* login ? KafkaProbe.isThere(port) : KafkaProbe.answers(port))) {
+    const ready =
+      tls === true ? KafkaProbe.shakesHands(port) : login === true ? KafkaProbe.isThere(port) : KafkaProbe.answers(port)
+    while (!(yield* ready)) {
       if (!(yield* driver.isUp)) {
         const reason = new Exited({ bootstrap: `127.0.0.1:${port}`, log: yield* driver.log })
         return yield* new BrokerError({ reason })
@@ -95,9 +99,7 @@ export const start = (mode: Mode, options: Options = {}): Effect.Effect<Broker, 
     const driver = yield* drivers[mode].make(options.settings ?? {})
     let ports = { client: yield* Ports.free, internal: yield* Ports.free, controller: yield* Ports.free }
     let next = yield* Ports.free
-    const up = Effect.suspend(() =>
-      Effect.andThen(driver.up(ports), untilReady(driver, ports.client, options.login === true))
-    )
+    const up = Effect.suspend(() => Effect.andThen(driver.up(ports), untilReady(driver, ports.client, options)))
     const stop = driver.down("SIGTERM")
     yield* up
     return {

@@ -25,7 +25,7 @@ export interface SaslPassword {
   readonly password: Redacted.Redacted
 }
 
-/** SASL by bearer token; `token` runs for each connection, and again when the broker's session ends. */
+/** SASL by bearer token; `token` runs for each connection, and again when the broker's session ends. What should be tried again it tries itself: when it fails, so does the login. */
 export interface SaslToken {
   readonly mechanism: "OAUTHBEARER"
   readonly token: Effect.Effect<Redacted.Redacted, unknown>

@@ -34,6 +34,21 @@ export const isLost = ({ reason }: Again): boolean => reason._tag === "BrokerUna
 
 const broke = "the connection broke"
 
+const hungUp = /broke|closed|reset|hang up/i
+
+/** What a listener may want that hangs up on a client without a word. */
+const hangUpHint = ({ sasl, tls }: Settings): string => {
+  const wanted = [
+    ...(tls === undefined || tls === false
+      ? ["TLS"]
+      : typeof tls === "boolean" || !tls.cert
+        ? ["a client's certificate"]
+        : []),
+    ...(sasl === undefined ? ["SASL"] : [])
+  ]
+  return wanted.length === 0 ? "" : `; a listener that wants ${wanted.join(" or ")} hangs up so on a client without it`
+}
+
 const shortestPause = 5
 const longestPause = 500
 
@@ -313,10 +328,7 @@ export const make = (transport: Transport, settings: Settings): Effect.Effect<Cl
     const unanswered = ({ address, detail }: BrokerUnavailable) =>
       new BrokerUnavailable({
         address: settings.addresses.length > 1 ? settings.brokers.join(", ") : address,
-        detail:
-          settings.sasl === undefined && detail.startsWith(broke)
-            ? `${detail}; a listener that wants SASL hangs up so on a client without it`
-            : detail
+        detail: hungUp.test(detail) ? `${detail}${hangUpHint(settings)}` : detail
       })
 
     const first = yield* makeLinks(transport)

@@ -11,7 +11,6 @@
  */
 import type { RecordBatch } from "@headrace/core/Batch"
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import * as Queue from "effect/Queue"
@@ -19,6 +18,7 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type Admin, type ConsumerOptions, KafkaDriver, type OffsetAt, type TopicInfo } from "./Driver.ts"
+import * as Elapsed from "./internal/Elapsed.ts"
 import { SourcePlan } from "./internal/SourcePlan.ts"
 import { InvalidInput, KafkaError, PartitionNotFound, TopicRecreated } from "./KafkaError.ts"
 
@@ -97,12 +97,12 @@ const patiently = <A>(
   effect: Effect.Effect<A, KafkaError>
 ): Effect.Effect<A, KafkaError> =>
   Effect.gen(function* () {
-    const start = yield* Clock.currentTimeMillis
+    const start = yield* Elapsed.millis
     for (let pause = firstPause; ; pause = Math.min(2 * pause, longestPause)) {
       const result = yield* Effect.result(effect)
       if (Result.isSuccess(result)) return result.success
       const error = result.failure
-      if (!error.retryable || (yield* Clock.currentTimeMillis) - start + pause > millis) return yield* error
+      if (!error.retryable || (yield* Elapsed.millis) - start + pause > millis) return yield* error
       yield* Effect.logWarning(`${what} can't be read now, trying again: ${error.message}`)
       yield* Effect.sleep(pause)
     }
@@ -157,9 +157,9 @@ const open = (options: Options) =>
     })
 
     const fetching = Effect.gen(function* () {
-      let looked = yield* Clock.currentTimeMillis
+      let looked = yield* Elapsed.millis
       while (!plan.done) {
-        const now = yield* Clock.currentTimeMillis
+        const now = yield* Elapsed.millis
         if (options.partitions === undefined && until === undefined && now - looked >= partitionsMillis) {
           looked = now
           yield* patient(grow)

@@ -2,7 +2,6 @@
  * A cluster as a client sees it: its brokers, who leads a partition, who coordinates a group or a transaction; and the sending of requests to
  * them, again and again while what fails is passing. Consumers, producers and admin share one, each with connections of its own.
  */
-import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
@@ -23,6 +22,7 @@ import { type Address, addressText, type Settings } from "../KafkaOptions.ts"
 import * as Api from "./Api.ts"
 import { MalformedBytes, Reader, Writer } from "./Bytes.ts"
 import { Code, isPassing, nameOf, reasonOf } from "./ErrorCodes.ts"
+import * as Elapsed from "./Elapsed.ts"
 import * as GroupApi from "./GroupApi.ts"
 import type { Connection, Transport } from "./Transport.ts"
 
@@ -58,14 +58,14 @@ export const retrying = <A, R>(
   attempt: Effect.Effect<A, KafkaError | Again, R>
 ): Effect.Effect<A, KafkaError, R> =>
   Effect.gen(function* () {
-    const start = yield* Clock.currentTimeMillis
+    const start = yield* Elapsed.millis
     for (let pause = shortestPause; ; pause = Math.min(2 * pause, longestPause)) {
       const result = yield* Effect.result(attempt)
       if (Result.isSuccess(result)) return result.success
       const failure = result.failure
       if (!(failure instanceof Again)) return yield* failure
       const jittered = yield* Random.nextBetween(pause / 2, pause)
-      const now = yield* Clock.currentTimeMillis
+      const now = yield* Elapsed.millis
       if (now - start + jittered > millis) return yield* new KafkaError({ reason: failure.reason })
       yield* Effect.sleep(jittered)
     }

@@ -15,7 +15,7 @@ const suites: ReadonlyArray<readonly [name: string, command: string]> = [
   ["kill", "node apps/headrace/test/kill/run.ts --rounds 25"],
   ["main job", "node examples/flights/main.ts"],
   ["neutral readers", "node examples/flights/readers.ts"],
-  ["integration", "node testcontainers/run.ts"],
+  ["integration", "HEADRACE_OUTAGE_RECORDS=420000 HEADRACE_MEMORY_BYTES=10000000000 node testcontainers/run.ts"],
   ["replay benchmark", "node benchmarks/main.ts replay --json"],
   ["Kafka benchmark", "node benchmarks/main.ts kafka --json"],
   ["live benchmark", "node benchmarks/main.ts live --json"],

@@ -132,7 +132,8 @@ export const secrets: Config.Config<Secrets> = Config.all({
 
 /**
  * The options from `KAFKA_BROKERS` (comma-separated), `KAFKA_CLIENT_ID`, `KAFKA_TLS`, `KAFKA_TLS_CA`, `KAFKA_TLS_CERT`,
- * `KAFKA_SASL_MECHANISM`, `KAFKA_SASL_USERNAME` and those of {@link secrets}.
+ * `KAFKA_SASL_MECHANISM`, `KAFKA_SASL_USERNAME` and those of {@link secrets}. Not OAUTHBEARER: a token runs out while the process lives, so that one
+ * in a variable would end the run at the next connection; give a provider to {@link KafkaOptions.sasl}.
  */
 export const config: Config.Config<KafkaOptions> = Config.all({
   plain: Config.all({

@@ -13,7 +13,8 @@ import { join } from "node:path"
 import { withBroker } from "./broker.ts"
 
 const all = Number(process.env["HEADRACE_MEMORY_BYTES"] ?? 2e9)
-const most = 400e6
+/** On Bun, JavaScriptCore gives back the buffers of what was read later than V8 does. */
+const most = "Bun" in globalThis ? 600e6 : 400e6
 const size = 1_000
 const batches = 250
 const perBatch = 1_000
@@ -60,7 +61,7 @@ withBroker((brokers) => {
       ["zstd", all / 4]
     ] as const)
       it.live(
-        `${driver}: reads ${wanted / 1e9} GB with compression ${compression} through 64 MB in less than 400 MB`,
+        `${driver}: reads ${wanted / 1e9} GB with compression ${compression} through 64 MB in less than ${most / 1e6} MB`,
         () =>
           Effect.gen(function* () {
             const { admin } = yield* KafkaDriver

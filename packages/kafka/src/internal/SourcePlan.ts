@@ -6,7 +6,7 @@ import { type RecordBatch, slice } from "@headrace/core/Batch"
 import type { Position } from "../Driver.ts"
 
 export interface Limits {
-  /** Bytes that wait, per partition and in all. One fetch may go beyond by what it decompresses to. */
+  /** Bytes that wait, per partition and in all. One fetch may go beyond by a Kafka batch a partition. */
   readonly partitionBytes: number
   readonly totalBytes: number
 }

@@ -88,7 +88,7 @@ const ends = (admin: Admin, topic: string, count: number, until: Options["until"
 const answerBytes = 16 << 20
 
 const firstPause = 100
-const longestPause = 5_000
+const longestPause = 1_000
 
 /** Runs an effect again while what fails may pass, for at most `millis`. */
 const patiently = <A>(

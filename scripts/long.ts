@@ -18,7 +18,7 @@ const suites: ReadonlyArray<readonly [name: string, command: string]> = [
   ["kill", "node apps/headrace/test/kill/run.ts --rounds 25"],
   ["main job", "node examples/flights/main.ts"],
   ["neutral readers", "node examples/flights/readers.ts"],
-  ["integration", "HEADRACE_KILLS=25 HEADRACE_S3_RACE_ROUNDS=200 node testcontainers/run.ts --require"],
+  ["integration", "HEADRACE_KILLS=25 HEADRACE_OUTAGE_RECORDS=420000 HEADRACE_MEMORY_BYTES=10000000000 HEADRACE_S3_RACE_ROUNDS=200 node testcontainers/run.ts --require"],
   ["integration on Bun", "node testcontainers/run.ts kafka --require --runtime bun"],
   ["integration on Deno", "node testcontainers/run.ts kafka --require --runtime deno"],
   ["log benchmark", "node benchmarks/main.ts log --json"],

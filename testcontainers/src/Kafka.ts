@@ -30,6 +30,8 @@ export interface Options {
   readonly settings?: Readonly<Record<string, string>>
   /** Whether the settings make clients log in first. Default false. */
   readonly login?: boolean
+  /** Whether they make clients speak TLS. Default false. */
+  readonly tls?: boolean
 }
 
 export interface Broker {
@@ -52,6 +54,8 @@ export interface Broker {
   readonly resume: Effect.Effect<void, BrokerError>
   /** Stops it in order and starts it on another port, with its data. Clients find {@link Broker.bootstrap} changed. */
   readonly move: Effect.Effect<void, BrokerError>
+  /** `host:port` that the next {@link Broker.move} goes to. */
+  readonly next: string
   /** The end of its log. */
   readonly log: Effect.Effect<string, BrokerError>
 }
@@ -71,9 +75,11 @@ export const check = (mode: Mode): Effect.Effect<void, BrokerError> => drivers[m
 
 const patience = 120
 
-const untilReady = (driver: Driver, port: number, login: boolean): Effect.Effect<void, BrokerError> =>
+const untilReady = (driver: Driver, port: number, { login, tls }: Options): Effect.Effect<void, BrokerError> =>
   Effect.gen(function* () {
-    while (!(yield* login ? KafkaProbe.isThere(port) : KafkaProbe.answers(port))) {
+    const ready =
+      tls === true ? KafkaProbe.shakesHands(port) : login === true ? KafkaProbe.isThere(port) : KafkaProbe.answers(port)
+    while (!(yield* ready)) {
       if (!(yield* driver.isUp)) {
         const reason = new Exited({ bootstrap: `127.0.0.1:${port}`, log: yield* driver.log })
         return yield* new BrokerError({ reason })
@@ -97,9 +103,8 @@ export const start = (mode: Mode, options: Options = {}): Effect.Effect<Broker, 
   Effect.gen(function* () {
     const driver = yield* drivers[mode].make(options.settings ?? {})
     let ports = { client: yield* Ports.free, internal: yield* Ports.free, controller: yield* Ports.free }
-    const up = Effect.suspend(() =>
-      Effect.andThen(driver.up(ports), untilReady(driver, ports.client, options.login === true))
-    )
+    let next = yield* Ports.free
+    const up = Effect.suspend(() => Effect.andThen(driver.up(ports), untilReady(driver, ports.client, options)))
     const stop = driver.down("SIGTERM")
     yield* up
     return {
@@ -116,9 +121,17 @@ export const start = (mode: Mode, options: Options = {}): Effect.Effect<Broker, 
       resume: driver.resume,
       move: Effect.gen(function* () {
         yield* stop
-        ports = { ...ports, client: yield* Ports.free }
+        ports = { ...ports, client: next }
+        next = yield* Ports.free
         yield* up
       }),
+      get next() {
+        return `127.0.0.1:${next}`
+      },
       log: driver.log
     }
   })
+
+/** Starts a broker in the first way that this machine has; fails as the last one tried does. */
+export const startAny = (options: Options = {}): Effect.Effect<Broker, BrokerError, Scope.Scope> =>
+  Effect.firstSuccessOf(modes.map((mode) => Effect.andThen(check(mode), start(mode, options))))

@@ -1,9 +1,11 @@
 /**
  * Asks a broker for its metadata (Kafka's request 3, version 1). An open port proves nothing, since Docker's proxy opens it before the broker
- * is up; a broker that lists itself can take requests. One that wants a login first is asked for its versions (request 18).
+ * is up; a broker that lists itself can take requests. One that wants a login first is asked for its versions (request 18),
+ * and of one that wants TLS a handshake is enough.
  */
 import * as Effect from "effect/Effect"
 import { connect } from "node:net"
+import * as tls from "node:tls"
 
 /** A request with correlation id 1 and no client id. */
 const request = (key: number, version: number, body: ReadonlyArray<number>): Buffer => {
@@ -61,3 +63,18 @@ export const answers = (port: number): Effect.Effect<boolean> =>
 /** Whether it answers at all: all that it does before a login. */
 export const isThere = (port: number): Effect.Effect<boolean> =>
   ask(port, versions, (response) => response.readInt32BE(4) === 1)
+
+/** Whether it makes a TLS connection, whatever its certificate. */
+export const shakesHands = (port: number): Effect.Effect<boolean> =>
+  Effect.callback((resume) => {
+    const socket = tls.connect({ port, host: "127.0.0.1", rejectUnauthorized: false })
+    const done = (result: boolean) => {
+      socket.destroy()
+      resume(Effect.succeed(result))
+    }
+    socket.setTimeout(1000, () => done(false))
+    socket.once("error", () => done(false))
+    socket.once("close", () => done(false))
+    socket.once("secureConnect", () => done(true))
+    return Effect.sync(() => socket.destroy())
+  })

@@ -25,12 +25,12 @@ export interface Position {
   readonly topicId: string
   readonly partition: number
   readonly offset: number
-  /** At most this many bytes of this partition, but at least its next batch. Default 1 MiB. */
+  /** At most this many bytes of this partition, as they are once decompressed, but at least its next batch. Default 1 MiB. */
   readonly maxBytes?: number
 }
 
 export interface FetchOptions {
-  /** At most this many bytes in all, but at least one batch. Default 16 MiB. */
+  /** At most this many bytes in all, as the broker sends them, but at least one batch. Default 16 MiB. */
   readonly maxBytes?: number
   /** Wait this long for the first record when there is none. Default 500. */
   readonly maxWaitMillis?: number

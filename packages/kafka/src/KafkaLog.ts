@@ -15,13 +15,13 @@
 import { type RecordBatch, slice } from "@headrace/core/Batch"
 import * as Core from "@headrace/core/EventLog"
 import * as LogInput from "@headrace/core/LogInput"
-import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type Compression, type Consumer, KafkaDriver, type TopicInfo } from "./Driver.ts"
+import * as Elapsed from "./internal/Elapsed.ts"
 import type { KafkaError } from "./KafkaError.ts"
 
 export interface Options {
@@ -124,9 +124,9 @@ export const make = (options: Options = {}): Effect.Effect<Core.Service, KafkaEr
     const policies = new Map<string, { readonly compacted: boolean; readonly asked: number }>()
     const isCompacted = ({ id, name }: TopicInfo): Effect.Effect<boolean, KafkaError> =>
       Effect.gen(function* () {
-        const now = yield* Clock.currentTimeMillis
+        const now = yield* Elapsed.millis
         const known = policies.get(id)
-        if (known !== undefined && Math.abs(now - known.asked) < policyMillis) return known.compacted
+        if (known !== undefined && now - known.asked < policyMillis) return known.compacted
         const policy = (yield* admin.topicConfigs(name))["cleanup.policy"] ?? ""
         const compacted = policy.split(",").some((own) => own.trim() === "compact")
         policies.set(id, { compacted, asked: now })

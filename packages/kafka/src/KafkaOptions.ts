@@ -25,7 +25,7 @@ export interface SaslPassword {
   readonly password: Redacted.Redacted
 }
 
-/** SASL by bearer token; `token` runs for each connection, and again when the broker's session ends. */
+/** SASL by bearer token; `token` runs for each connection, and again when the broker's session ends. What should be tried again it tries itself: when it fails, so does the login. */
 export interface SaslToken {
   readonly mechanism: "OAUTHBEARER"
   readonly token: Effect.Effect<Redacted.Redacted, unknown>
@@ -132,7 +132,8 @@ export const secrets: Config.Config<Secrets> = Config.all({
 
 /**
  * The options from `KAFKA_BROKERS` (comma-separated), `KAFKA_CLIENT_ID`, `KAFKA_TLS`, `KAFKA_TLS_CA`, `KAFKA_TLS_CERT`,
- * `KAFKA_SASL_MECHANISM`, `KAFKA_SASL_USERNAME` and those of {@link secrets}.
+ * `KAFKA_SASL_MECHANISM`, `KAFKA_SASL_USERNAME` and those of {@link secrets}. Not OAUTHBEARER: a token runs out while the process lives, so that one
+ * in a variable would end the run at the next connection; give a provider to {@link KafkaOptions.sasl}.
  */
 export const config: Config.Config<KafkaOptions> = Config.all({
   plain: Config.all({

@@ -5,13 +5,12 @@
  * before ended, over transaction markers, aborted records and compacted ones. So the `next` of the last batch of each partition is the vector
  * to start from again; `stream` neither reads from nor writes to a consumer group. Between partitions there is no order.
  *
- * Reading ahead is bounded in bytes, per partition and in all; a full partition isn't fetched until its batches are taken. What passes is
+ * Reading ahead is bounded in bytes, decompressed, per partition and in all, but for one Kafka batch a partition; a full partition isn't fetched until its batches are taken. What passes is
  * tried again for `retryMillis`; what doesn't fails the stream: `OffsetOutOfRange` names the range that retention has removed, `TopicRecreated`
  * a topic that isn't the one of `topicId`.
  */
 import type { RecordBatch } from "@headrace/core/Batch"
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import * as Queue from "effect/Queue"
@@ -27,7 +26,7 @@ import {
 } from "./Driver.ts"
 import * as GroupSource from "./internal/GroupSource.ts"
 import { patiently } from "./internal/Patience.ts"
-import { SourcePlan } from "./internal/SourcePlan.ts"
+import { answerBytes, SourcePlan } from "./internal/SourcePlan.ts"
 import { InvalidInput, KafkaError, PartitionNotFound, TopicRecreated } from "./KafkaError.ts"
 import type { Transaction, Transactional } from "./KafkaSink.ts"
 
@@ -144,9 +143,9 @@ const open = (options: Options) =>
     })
 
     const fetching = Effect.gen(function* () {
-      let looked = yield* Clock.currentTimeMillis
+      let looked = yield* Elapsed.millis
       while (!plan.done) {
-        const now = yield* Clock.currentTimeMillis
+        const now = yield* Elapsed.millis
         if (options.partitions === undefined && until === undefined && now - looked >= partitionsMillis) {
           looked = now
           yield* patient(grow)
@@ -157,7 +156,9 @@ const open = (options: Options) =>
           yield* room.await
           continue
         }
-        const fetched = yield* patient(consumer.fetch(positions, { maxBytes: totalBytes, maxWaitMillis }))
+        const fetched = yield* patient(
+          consumer.fetch(positions, { maxBytes: Math.min(totalBytes, answerBytes), maxWaitMillis })
+        )
         for (const { batch } of fetched) {
           const own = plan.fetched(batch)
           if (own !== undefined) Queue.offerUnsafe(queue, own)

@@ -1,8 +1,8 @@
 /** What the protocol layer does when connections break and answers are lost: the transport below is a real one that loses some. */
 import { assert, it } from "@effect/vitest"
 import { BatchBuilder, type ProducerBatch, type RecordBatch, valueOf } from "@headrace/core/Batch"
-import type { Service } from "@headrace/kafka"
-import { Effect, Random } from "effect"
+import { KafkaDriver, KafkaSource, type Service } from "@headrace/kafka"
+import { Clock, Effect, Random, Stream } from "effect"
 import * as Client from "../src/internal/Client.ts"
 import * as KafkaJsTransport from "../src/internal/kafkaJsTransport.ts"
 import * as PlatformaticTransport from "../src/internal/platformaticTransport.ts"
@@ -43,6 +43,25 @@ const readAll = ({ consumer }: Service, topic: { readonly name: string; readonly
       }
     })
   )
+
+const hour = 3_600_000
+
+/** A wall clock that somebody sets an hour forward, then back two, at each look; time itself passes as ever. */
+const jumping = Effect.clockWith((clock) => {
+  let looks = 0
+  const offset = () => (looks++ % 2 === 0 ? hour : -hour)
+  const currentTimeMillisUnsafe = () => clock.currentTimeMillisUnsafe() + offset()
+  const currentTimeNanosUnsafe = () => clock.currentTimeNanosUnsafe() + BigInt(offset()) * 1_000_000n
+  return Effect.succeed<Clock.Clock>({
+    sleep: (duration) => clock.sleep(duration),
+    monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
+    monotonicTimeNanos: clock.monotonicTimeNanos,
+    currentTimeMillisUnsafe,
+    currentTimeMillis: Effect.sync(currentTimeMillisUnsafe),
+    currentTimeNanosUnsafe,
+    currentTimeNanos: Effect.sync(currentTimeNanosUnsafe)
+  })
+})
 
 withBroker((brokers) => {
   for (const [name, transport] of [
@@ -127,7 +146,7 @@ withBroker((brokers) => {
       Effect.gen(function* () {
         let broken = false
         const kafka = yield* Client.make(
-          { brokers, requestTimeoutMillis: 500, deliveryTimeoutMillis: 500 },
+          { brokers, requestTimeoutMillis: 500, deliveryTimeoutMillis: 3_000 },
           faulty(transport, (apiKey) => (broken && apiKey === endTxn ? "request" : "none"))
         )
         const topic = yield* newTopic(kafka)
@@ -142,6 +161,46 @@ withBroker((brokers) => {
         yield* tx.commit
         assert.deepStrictEqual(yield* readAll(kafka, topic), [1])
       })
+    )
+
+    it.live(`${name}: waits neither shorter nor longer when the clock jumps`, () =>
+      Effect.gen(function* () {
+        let [n, broken] = [0, false]
+        const kafka = yield* Client.make(
+          { brokers, deliveryTimeoutMillis: 3_000 },
+          faulty(transport, (apiKey) => {
+            if (broken) return "request"
+            return [0, 1, 26].includes(apiKey) && n++ % 3 !== 0 ? "request" : "none"
+          })
+        )
+        const topic = yield* newTopic(kafka)
+        const { send } = yield* kafka.producer()
+        const tx = yield* kafka.transactional({ transactionalId: topic.name })
+        for (let i = 0; i < 10; i += 2) {
+          yield* send([{ topic: topic.name, partition: 0, records: numbered(i, i + 1) }])
+          yield* tx.begin
+          yield* tx.send([{ topic: topic.name, partition: 0, records: numbered(i + 1, i + 2) }])
+          yield* tx.commit
+        }
+        const read: Array<number> = []
+        yield* KafkaSource.stream({ topic: topic.name, until: new Map([[0, 15]]), partitionsMillis: 1 }).pipe(
+          Stream.runForEach((batch) => Effect.sync(() => void read.push(...valuesOf(batch)))),
+          Effect.provideService(KafkaDriver, kafka)
+        )
+        assert.deepStrictEqual(read, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+        assert.isAbove(n, 40, "there were faults")
+
+        broken = true
+        const began = performance.now()
+        const { reason } = yield* Effect.flip(send([{ topic: topic.name, partition: 0, records: numbered(10, 11) }]))
+        assert.strictEqual(reason._tag, "OutcomeUnknown")
+        assert.isAbove(performance.now() - began, 2_000)
+        assert.isBelow(performance.now() - began, 20_000)
+        broken = false
+        yield* send([{ topic: topic.name, partition: 0, records: numbered(11, 12) }])
+      }).pipe(Effect.scoped, (effect) =>
+        Effect.flatMap(jumping, (clock) => Effect.provideService(effect, Clock.Clock, clock))
+      )
     )
 
     it.live(`${name}: reads on over broken connections`, () =>

@@ -52,7 +52,7 @@ const emptied = (bytes: Uint8Array): Uint8Array => {
 const concat = (...parts: ReadonlyArray<Uint8Array>) => new Uint8Array(Buffer.concat(parts))
 
 const decode = (bytes: Uint8Array, options: Partial<RecordSet.Input> = {}) =>
-  RecordSet.decode({ topic: "t", partition: 0, offset: 0, bytes, aborted: [], checkCrcs: false, ...options })
+  RecordSet.decode({ topic: "t", partition: 0, offset: 0, bytes, aborted: [], checkCrcs: false, ...options }).batch
 
 const values = (batch: ReturnType<typeof decode>) =>
   Array.from({ length: batch.count }, (_, i) => new TextDecoder().decode(valueOf(batch, i)!))
@@ -114,6 +114,29 @@ describe("record sets", () => {
       }),
     { arbitrary: { runs: 100 } }
   )
+
+  it("read no more of what is compressed than is wanted, but a batch; the next set begins where they ended", () => {
+    const set = [0, 1, 2, 3, 4].map((i) => {
+      const records = numbered(100, `${i}-${" ".repeat(900)}`)
+      return stored(records, { base: 100 * i, compression: i === 2 ? "none" : "zstd" })
+    })
+    const read = (offset: number, maxBytes: number) =>
+      RecordSet.decode({
+        topic: "t",
+        partition: 0,
+        offset,
+        bytes: concat(...set),
+        aborted: [],
+        checkCrcs: true,
+        maxBytes
+      })
+    assert.deepInclude(read(0, 1).batch, { base: 0, next: 100, count: 100 })
+    assert.strictEqual(read(0, 1).covered, set[0]!.length)
+    assert.deepInclude(read(50, 1).batch, { base: 50, next: 100, count: 50 })
+    assert.deepInclude(read(0, 250_000).batch, { base: 0, next: 200, count: 200 })
+    assert.deepInclude(read(0, 600_000).batch, { base: 0, next: 500, count: 500 })
+    assert.strictEqual(read(0, 600_000).covered, concat(...set).length)
+  })
 
   it("read Java's framed snappy", () => {
     const plain = RecordWriter.encode(numbered(100), "none")

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { AuthenticationFailed, KafkaError, KafkaOptions } from "@headrace/kafka"
 import { ConfigProvider, Effect, Redacted } from "effect"
+import { Kafka } from "kafkajs"
 import { inspect } from "node:util"
 import * as KafkaJs from "../src/internal/kafkaJsOptions.ts"
 import * as Platformatic from "../src/internal/platformaticOptions.ts"
@@ -72,8 +73,18 @@ describe("security options", () => {
       assert.strictEqual(sasl?.mechanism, "OAUTHBEARER")
       assert.strictEqual(yield* Effect.promise(sasl?.token as () => Promise<string>), "a-token")
       const other = KafkaJs.poolOptions(own, token).sasl
-      if (other?.mechanism !== "oauthbearer") return assert.fail("it is oauthbearer")
-      assert.deepStrictEqual(yield* Effect.promise(() => other.oauthBearerProvider()), { value: "a-token" })
+      if (other === null || !("authenticationProvider" in other)) return assert.fail("it has a provider")
+      let sent = ""
+      const authenticator = other.authenticationProvider({
+        host: "kafka",
+        port: 9093,
+        logger: new Kafka({ brokers: ["kafka:9093"] }).logger(),
+        saslAuthenticate: async ({ request }) => {
+          sent = String(await request.encode())
+        }
+      })
+      yield* Effect.promise(() => authenticator.authenticate())
+      assert.strictEqual(sent, "\0\0\0\u0019n,,\u0001auth=Bearer a-token\u0001\u0001")
     })
   )
 

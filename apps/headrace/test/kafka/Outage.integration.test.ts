@@ -4,6 +4,7 @@ import { BatchBuilder } from "@headrace/core/Batch"
 import { EventLog } from "@headrace/core/EventLog"
 import { Clock, Effect, Fiber } from "effect"
 import { withBroker } from "../../../../packages/kafka/test/broker.ts"
+import * as Kafka from "../../../../testcontainers/src/Kafka.ts"
 import * as H from "../cli/Harness.ts"
 import * as P from "./Project.ts"
 
@@ -20,7 +21,7 @@ withBroker(() => {
   for (const driver of ["platformatic", "kafkajs"] as const)
     it.live(`a run goes on when its broker was killed and started again (${driver})`, () =>
       Effect.gen(function* () {
-        const broker = yield* P.startBroker({})
+        const broker = yield* Kafka.startAny()
         const brokers = [broker.bootstrap]
         const data = yield* H.dataFolder
         const folder = yield* P.revenue({ data, topic: "orders", brokers, driver }, 1)

@@ -4,7 +4,6 @@ import { KafkaDriver, KafkaLog } from "@headrace/kafka"
 import * as KafkaJs from "@headrace/kafka/drivers/KafkaJs"
 import * as Platformatic from "@headrace/kafka/drivers/Platformatic"
 import { Deferred, Effect, Layer, Random } from "effect"
-import * as Kafka from "../../../../testcontainers/src/Kafka.ts"
 import { run } from "../../src/Cli.ts"
 import { Streams } from "../../src/Output.ts"
 import * as H from "../cli/Harness.ts"
@@ -14,17 +13,6 @@ export const drivers = {
   kafkajs: KafkaJs.layer
 } as const
 export type DriverName = keyof typeof drivers
-
-/** A broker of the test's own, in the first way that this machine has. */
-export const startBroker = (options: Kafka.Options) =>
-  Effect.firstSuccessOf(
-    Kafka.modes.map((mode) =>
-      Effect.andThen(
-        Kafka.check(mode),
-        Effect.suspend(() => Kafka.start(mode, options))
-      )
-    )
-  )
 
 /** A topic's name that no other test has. */
 export const newTopic = Effect.map(

@@ -4,15 +4,12 @@ import { join } from "node:path"
 import { assert, it } from "@effect/vitest"
 import { ConfigProvider, Effect } from "effect"
 import { withBroker } from "../../../../packages/kafka/test/broker.ts"
+import * as Kafka from "../../../../testcontainers/src/Kafka.ts"
+import * as KafkaSecurity from "../../../../testcontainers/src/KafkaSecurity.ts"
 import * as H from "../cli/Harness.ts"
 import * as P from "./Project.ts"
 
-const login = "org.apache.kafka.common.security.plain.PlainLoginModule"
-const settings = {
-  "listener.security.protocol.map": "PLAINTEXT:SASL_PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT",
-  "sasl.enabled.mechanisms": "PLAIN",
-  "listener.name.plaintext.plain.sasl.jaas.config": `${login} required user_ann="right-w0rd";`
-}
+const secured = KafkaSecurity.options({ login: { mechanisms: ["PLAIN"], users: { ann: "right-w0rd" } } })
 
 const withPassword = (password: string) =>
   Effect.provideService(
@@ -23,7 +20,7 @@ const withPassword = (password: string) =>
 withBroker(() => {
   it.live("the password comes from the environment; a wrong one is refused and shown nowhere", () =>
     Effect.gen(function* () {
-      const { bootstrap } = yield* P.startBroker({ settings, login: true })
+      const { bootstrap } = yield* Kafka.startAny(secured)
       const data = yield* H.dataFolder
       for (const driver of ["platformatic", "kafkajs"] as const) {
         const more = ', sasl: { mechanism: "PLAIN", username: "ann" }'

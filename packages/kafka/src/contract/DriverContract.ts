@@ -10,7 +10,7 @@ import type * as Layer from "effect/Layer"
 import { type Compression, KafkaDriver } from "../Driver.ts"
 import type { KafkaError } from "../KafkaError.ts"
 import type { KafkaOptions } from "../KafkaOptions.ts"
-import { at, item, newTopic, numbered, readAll, reasonOf, texts, unique } from "./Fixtures.ts"
+import { at, item, newTopic, numbered, readAll, reasonOf, text, texts, unique } from "./Fixtures.ts"
 import { groups } from "./Groups.ts"
 import { transactions } from "./Transactions.ts"
 
@@ -297,6 +297,31 @@ export const suite = <E>(
           assert.deepInclude(first!.batch, { count: 1, next: 1 })
           assert.deepStrictEqual((yield* readAll(consumer, topic, 1)).values, texts(1, 5))
         })
+    )
+
+    it.effect("limits a fetch by what it decompresses to", () =>
+      Effect.gen(function* () {
+        const { consumer, producer } = yield* KafkaDriver
+        const topic = yield* newTopic()
+        const { send } = yield* producer({ compression: "zstd" })
+        const [count, size] = [20, 100_000]
+        for (let i = 0; i < count; i++) {
+          const builder = new BatchBuilder(1, size)
+          builder.add(null, `${i}${" ".repeat(size)}`, 1_700_000_000_000)
+          yield* send([item(topic, builder.take())])
+        }
+        const { fetch } = yield* consumer()
+        for (let offset = 0; offset < count;) {
+          const [found] = yield* fetch([{ ...at(topic, offset), maxBytes: 5 * size }])
+          assert.isAtMost(found!.batch.bytes.length, 5 * size)
+          assert.strictEqual(found!.batch.count, 4)
+          for (let i = 0; i < 4; i++) assert.strictEqual(text(valueOf(found!.batch, i))?.trim(), `${offset + i}`)
+          offset = found!.batch.next
+        }
+        // A batch is the least, however large.
+        const [one] = yield* fetch([{ ...at(topic, 3), maxBytes: 10 }])
+        assert.deepInclude(one!.batch, { count: 1, next: 4 })
+      })
     )
 
     it.effect("says that no broker answers, at once", () =>

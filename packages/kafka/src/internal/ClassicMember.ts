@@ -6,7 +6,6 @@
  * it revokes after the round, and then joins again, so that the next round can give that to somebody. A member claims in each round all that
  * it has or may yet take up, so nobody else gets that. With another assignor among its own it lets everything go before each round, as Java does.
  */
-import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
@@ -20,6 +19,7 @@ import * as ClassicApi from "./ClassicApi.ts"
 import { Again, type Cluster, retrying } from "./Cluster.ts"
 import * as Commits from "./Commits.ts"
 import * as ConsumerProtocol from "./ConsumerProtocol.ts"
+import * as Elapsed from "./Elapsed.ts"
 import { Code, errorOf, isPassing, nameOf, reasonOf } from "./ErrorCodes.ts"
 import * as GroupApi from "./GroupApi.ts"
 import * as Holdings from "./Holdings.ts"
@@ -188,12 +188,12 @@ export const make = (cluster: Cluster, options: MemberOptions): Effect.Effect<Me
       if ([...now].some(([topic, partitions]) => used.get(topic) !== partitions)) yield* rejoin
     })
     const heartbeats = Effect.gen(function* () {
-      let looked = yield* Clock.currentTimeMillis
+      let looked = yield* Elapsed.millis
       while (true) {
         yield* Effect.timeoutOption(beat.await, intervalMillis)
         yield* beat.close
         yield* turn.withPermit(retrying(sessionTimeoutMillis, heartbeat))
-        const now = yield* Clock.currentTimeMillis
+        const now = yield* Elapsed.millis
         if (now - looked < partitionsMillis) continue
         looked = now
         yield* turn.withPermit(retrying(sessionTimeoutMillis, watch))

@@ -2,7 +2,6 @@
  * A cluster as a client sees it: its brokers, who leads a partition, who coordinates a group or a transaction; and the sending of requests to
  * them, again and again while what fails is passing. Consumers, producers and admin share one, each with connections of its own.
  */
-import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
@@ -23,6 +22,7 @@ import { type Address, addressText, type Settings } from "../KafkaOptions.ts"
 import * as Api from "./Api.ts"
 import { MalformedBytes, Reader, Writer } from "./Bytes.ts"
 import { Code, isPassing, nameOf, reasonOf } from "./ErrorCodes.ts"
+import * as Elapsed from "./Elapsed.ts"
 import * as GroupApi from "./GroupApi.ts"
 import type { Connection, Transport } from "./Transport.ts"
 
@@ -34,6 +34,21 @@ export const isLost = ({ reason }: Again): boolean => reason._tag === "BrokerUna
 
 const broke = "the connection broke"
 
+const hungUp = /broke|closed|reset|hang up/i
+
+/** What a listener may want that hangs up on a client without a word. */
+const hangUpHint = ({ sasl, tls }: Settings): string => {
+  const wanted = [
+    ...(tls === undefined || tls === false
+      ? ["TLS"]
+      : typeof tls === "boolean" || !tls.cert
+        ? ["a client's certificate"]
+        : []),
+    ...(sasl === undefined ? ["SASL"] : [])
+  ]
+  return wanted.length === 0 ? "" : `; a listener that wants ${wanted.join(" or ")} hangs up so on a client without it`
+}
+
 const shortestPause = 5
 const longestPause = 500
 
@@ -43,14 +58,14 @@ export const retrying = <A, R>(
   attempt: Effect.Effect<A, KafkaError | Again, R>
 ): Effect.Effect<A, KafkaError, R> =>
   Effect.gen(function* () {
-    const start = yield* Clock.currentTimeMillis
+    const start = yield* Elapsed.millis
     for (let pause = shortestPause; ; pause = Math.min(2 * pause, longestPause)) {
       const result = yield* Effect.result(attempt)
       if (Result.isSuccess(result)) return result.success
       const failure = result.failure
       if (!(failure instanceof Again)) return yield* failure
       const jittered = yield* Random.nextBetween(pause / 2, pause)
-      const now = yield* Clock.currentTimeMillis
+      const now = yield* Elapsed.millis
       if (now - start + jittered > millis) return yield* new KafkaError({ reason: failure.reason })
       yield* Effect.sleep(jittered)
     }
@@ -313,10 +328,7 @@ export const make = (transport: Transport, settings: Settings): Effect.Effect<Cl
     const unanswered = ({ address, detail }: BrokerUnavailable) =>
       new BrokerUnavailable({
         address: settings.addresses.length > 1 ? settings.brokers.join(", ") : address,
-        detail:
-          settings.sasl === undefined && detail.startsWith(broke)
-            ? `${detail}; a listener that wants SASL hangs up so on a client without it`
-            : detail
+        detail: hungUp.test(detail) ? `${detail}${hangUpHint(settings)}` : detail
       })
 
     const first = yield* makeLinks(transport)

@@ -42,17 +42,21 @@ const unframe = (bytes: Buffer): Uint8Array => {
   return parts.length === 1 ? parts[0]! : Buffer.concat(parts)
 }
 
-/** The bytes of a compressed batch's records; throws when they can't be read. */
-export const decompress = (code: number, bytes: Uint8Array): Uint8Array => {
+/**
+ * The bytes of a compressed batch's records; throws when they can't be read. `expected` is about how many: what fits into so many, and a
+ * little more, isn't put together from small pieces.
+ */
+export const decompress = (code: number, bytes: Uint8Array, expected = 0): Uint8Array => {
+  const options = { chunkSize: Math.max(16 << 10, Math.ceil(1.1 * expected)) }
   switch (code) {
     case 1:
-      return gunzipSync(bytes)
+      return gunzipSync(bytes, options)
     case 2:
       return isXerial(bytes) ? unframe(asBuffer(bytes)) : snappyDecompress(asBuffer(bytes))
     case 3:
       return lz4Decompress(asBuffer(bytes))
     case 4:
-      return zstdDecompressSync(bytes)
+      return zstdDecompressSync(bytes, options)
     default:
       throw new Error(`compression ${code} isn't known: upgrade Headrace`)
   }

@@ -20,6 +20,17 @@ import * as RecordSet from "./RecordSet.ts"
 
 const defaults = { maxBytes: 16 << 20, partitionMaxBytes: 1 << 20, maxWaitMillis: 500, minBytes: 1 } as const
 
+/** By topic id: bytes of records for a byte that is fetched, 1 where nothing is compressed. What the next fetch asks for goes by it. */
+type Expansion = Map<string, number>
+
+/** One consumer's. */
+interface Context {
+  readonly cluster: Cluster
+  readonly links: Links
+  readonly options: ConsumerOptions
+  readonly expansion: Expansion
+}
+
 interface Request {
   readonly address: Address
   readonly positions: Array<Position>
@@ -43,13 +54,15 @@ const decode = (
   position: Position,
   found: Api.FetchPartition,
   answerBytes: number,
-  { checkCrcs = true, isolation = "committed" }: ConsumerOptions
+  { expansion, options: { checkCrcs = true, isolation = "committed" } }: Context
 ): Fetched | KafkaError => {
-  const { offset, partition, topic } = position
+  const { maxBytes = defaults.partitionMaxBytes, offset, partition, topic, topicId } = position
   const bytes = 2 * found.records.length < answerBytes ? found.records.slice() : found.records
   const aborted = isolation === "committed" ? found.aborted : []
   try {
-    const batch = RecordSet.decode({ topic, partition, offset, bytes, aborted, checkCrcs })
+    const { batch, covered } = RecordSet.decode({ topic, partition, offset, bytes, aborted, checkCrcs, maxBytes })
+    if (batch.count > 0)
+      expansion.set(topicId, Math.max(1, batch.bytes.length / covered, 0.9 * (expansion.get(topicId) ?? 1)))
     return { batch, begin: found.begin, end: isolation === "committed" ? found.stableEnd : found.end }
   } catch (cause) {
     if (!(cause instanceof RecordSet.DamagedBatch || cause instanceof RangeError)) throw cause
@@ -59,25 +72,27 @@ const decode = (
 }
 
 export const make = (cluster: Cluster, options: ConsumerOptions = {}): Effect.Effect<Consumer, never, Scope.Scope> =>
-  Effect.map(cluster.links, (links) => ({
-    fetch: (positions, fetchOptions = {}) =>
-      Effect.suspend(() => {
-        const problem = problemOf(positions)
-        if (problem !== undefined) return Effect.fail(new KafkaError({ reason: problem }))
-        if (positions.length === 0) return Effect.succeed([])
-        return retrying(cluster.settings.requestTimeoutMillis, round(cluster, links, options, fetchOptions, positions))
-      })
-  }))
+  Effect.map(cluster.links, (links) => {
+    const context = { cluster, links, options, expansion: new Map<string, number>() }
+    return {
+      fetch: (positions, fetchOptions = {}) =>
+        Effect.suspend(() => {
+          const problem = problemOf(positions)
+          if (problem !== undefined) return Effect.fail(new KafkaError({ reason: problem }))
+          if (positions.length === 0) return Effect.succeed([])
+          return retrying(cluster.settings.requestTimeoutMillis, round(context, fetchOptions, positions))
+        })
+    }
+  })
 
 /** One request to each leader. What some of them gave is an answer; the rest is asked again by the next fetch. */
 const round = (
-  cluster: Cluster,
-  links: Links,
-  options: ConsumerOptions,
+  context: Context,
   fetchOptions: FetchOptions,
   positions: ReadonlyArray<Position>
 ): Effect.Effect<ReadonlyArray<Fetched>, KafkaError | Again> =>
   Effect.gen(function* () {
+    const { cluster, links } = context
     const requests = new Map<string, Request>()
     for (const position of positions) {
       const { partition, topic } = position
@@ -97,7 +112,7 @@ const round = (
     }
     const results = yield* Effect.forEach(
       requests.values(),
-      (request) => Effect.result(one(cluster, links, options, fetchOptions, request)),
+      (request) => Effect.result(one(context, fetchOptions, request)),
       { concurrency: "unbounded" }
     )
     const fetched: Array<Fetched> = []
@@ -112,14 +127,9 @@ const round = (
     return fetched.length === 0 && again !== undefined ? yield* again : fetched
   })
 
-const one = (
-  cluster: Cluster,
-  links: Links,
-  options: ConsumerOptions,
-  fetchOptions: FetchOptions,
-  { address, positions }: Request
-) =>
+const one = (context: Context, fetchOptions: FetchOptions, { address, positions }: Request) =>
   Effect.gen(function* () {
+    const { cluster, expansion, links, options } = context
     const {
       maxBytes = defaults.maxBytes,
       maxWaitMillis = defaults.maxWaitMillis,
@@ -130,7 +140,7 @@ const one = (
       partitions: own.map(({ maxBytes = defaults.partitionMaxBytes, offset, partition }) => ({
         partition,
         offset,
-        maxBytes
+        maxBytes: Math.ceil(maxBytes / (expansion.get(own[0]!.topicId) ?? 1))
       }))
     }))
     const committed = options.isolation !== "uncommitted"
@@ -154,7 +164,7 @@ const one = (
         const position = positions.find((p) => p.topicId === id && p.partition === found.partition)
         if (position === undefined) continue
         if (found.code === Code.none) {
-          const result = decode(position, found, answerBytes, options)
+          const result = decode(position, found, answerBytes, context)
           if (result instanceof KafkaError) return yield* result
           fetched.push(result)
         } else again = yield* refused(cluster, links, position, found.code)

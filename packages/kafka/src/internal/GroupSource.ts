@@ -22,7 +22,7 @@ import { InvalidInput, KafkaError, MemberLost } from "../KafkaError.ts"
 import type { Delivery, GroupOptions, ReadOptions } from "../KafkaSource.ts"
 import { byTopic } from "./Api.ts"
 import { patiently } from "./Patience.ts"
-import { partitionKey, SourcePlan } from "./SourcePlan.ts"
+import { answerBytes, partitionKey, SourcePlan } from "./SourcePlan.ts"
 import { Tenancy } from "./Tenancy.ts"
 
 /** A partition while this member has it. */
@@ -185,7 +185,9 @@ export const open = (
           yield* room.await
           continue
         }
-        const fetched = yield* patient(consumer.fetch(positions, { maxBytes: totalBytes, maxWaitMillis })).pipe(
+        const fetched = yield* patient(
+          consumer.fetch(positions, { maxBytes: Math.min(totalBytes, answerBytes), maxWaitMillis })
+        ).pipe(
           // The end of what this member doesn't have any more is another's business.
           Effect.catchReason("KafkaError", "OffsetOutOfRange", (reason) =>
             plan.has(reason) ? Effect.fail(new KafkaError({ reason })) : Effect.succeed([])

@@ -24,6 +24,8 @@ export interface Input {
   readonly bytes: Uint8Array
   readonly aborted: ReadonlyArray<AbortedTransaction>
   readonly checkCrcs: boolean
+  /** Of what is compressed no more batches are read than come to this many bytes, but one. Default: all. */
+  readonly maxBytes?: number
 }
 
 /** Thrown for a batch that can't be read. */
@@ -115,8 +117,8 @@ const markerType = (record: Uint8Array): number => {
   return cursor.varint() < 4 ? -1 : (record[cursor.at + 2]! << 8) | record[cursor.at + 3]!
 }
 
-/** The bytes that the records of each batch stand in, in one buffer, with where each begins. */
-const gather = (bytes: Uint8Array, stored: ReadonlyArray<Stored>) => {
+/** The bytes that the records of each batch stand in, in one buffer, with where each begins: of the first ones, when all would be too many. */
+const gather = (bytes: Uint8Array, stored: ReadonlyArray<Stored>, maxBytes: number) => {
   const starts: Array<number> = []
   const ends: Array<number> = []
   if (stored.every(({ attributes }) => (attributes & attribute.compression) === 0)) {
@@ -126,45 +128,64 @@ const gather = (bytes: Uint8Array, stored: ReadonlyArray<Stored>) => {
     }
     return { bytes, starts, ends }
   }
-  const parts: Array<Uint8Array> = []
+  let compressed = 0
+  for (const { end, start } of stored) compressed += end - start
+  let all: Uint8Array | undefined
   let at = 0
+  let expected = 0
   for (const { attributes, base, end, start } of stored) {
     const raw = bytes.subarray(start, end)
     const code = attributes & attribute.compression
     let part: Uint8Array
     try {
-      part = code === 0 ? raw : decompress(code, raw)
+      part = code === 0 ? raw : decompress(code, raw, expected)
     } catch (cause) {
       throw new DamagedBatch(
         base,
         `it can't be decompressed: ${cause instanceof Error ? cause.message : String(cause)}`
       )
     }
+    if (at > 0 && at + part.length > maxBytes) break
     starts.push(at)
     ends.push(at + part.length)
+    if (stored.length === 1) return { bytes: part, starts, ends }
+    // Sized by the first batch, then by what it takes; no part is kept.
+    if (all === undefined) {
+      const guess = Math.ceil((1.05 * compressed * part.length) / raw.length)
+      all = new Uint8Array(Math.max(part.length, Math.min(guess, maxBytes)))
+    } else if (at + part.length > all.length) {
+      const grown: Uint8Array = new Uint8Array(Math.ceil(1.5 * (at + part.length)))
+      grown.set(all.subarray(0, at))
+      all = grown
+    }
+    all.set(part, at)
     at += part.length
-    parts.push(part)
+    expected = part.length
   }
-  if (parts.length === 1) return { bytes: parts[0]!, starts, ends }
-  const all = new Uint8Array(at)
-  for (let i = 0; i < parts.length; i++) all.set(parts[i]!, starts[i]!)
-  return { bytes: all, starts, ends }
+  return { bytes: all === undefined ? noBytes : all.subarray(0, at), starts, ends }
+}
+
+export interface Decoded {
+  readonly batch: RecordBatch
+  /** How many bytes of the set the batch covers. */
+  readonly covered: number
 }
 
 /** Decodes the record set. The batch's buffer is the set's own where nothing is compressed. Throws {@link DamagedBatch}. */
-export const decode = (input: Input): RecordBatch => {
-  const { offset, partition, topic } = input
+export const decode = (input: Input): Decoded => {
+  const { maxBytes = Infinity, offset, partition, topic } = input
   const { next, stored } = plan(input)
+  const { bytes, ends, starts } = gather(input.bytes, stored, maxBytes)
+  const read = starts.length
   let room = 0
-  for (const batch of stored) room += batch.count
-  const { bytes, ends, starts } = gather(input.bytes, stored)
+  for (let b = 0; b < read; b++) room += stored[b]!.count
   const offsets = new Float64Array(room)
   const timestamps = new Float64Array(room)
   const keys = new Int32Array(2 * room)
   const values = new Int32Array(2 * room)
   let headers: Array<ReadonlyArray<Header>> | undefined
   let n = 0
-  for (let b = 0; b < stored.length; b++) {
+  for (let b = 0; b < read; b++) {
     const { attributes, base, count, firstTimestamp, maxTimestamp } = stored[b]!
     const appended = (attributes & attribute.logAppendTime) !== 0
     const cursor = new RecordCursor(bytes, starts[b]!, ends[b]!)
@@ -192,11 +213,12 @@ export const decode = (input: Input): RecordBatch => {
     }
   }
   const full = n === room
-  return {
+  const unread = stored[read]
+  const batch = {
     topic,
     partition,
     base: offset,
-    next,
+    next: unread?.base ?? next,
     count: n,
     offsets: full ? offsets : offsets.slice(0, n),
     timestamps: full ? timestamps : timestamps.slice(0, n),
@@ -205,6 +227,7 @@ export const decode = (input: Input): RecordBatch => {
     bytes: n === 0 ? noBytes : bytes,
     headers
   }
+  return { batch, covered: unread === undefined ? input.bytes.length : unread.start - headerSize }
 }
 
 const noHeaders: ReadonlyArray<Header> = []

@@ -1,5 +1,7 @@
 /** Secrets on their way into a client library, and out of its error texts. */
+import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import type { ConnectionOptions } from "node:tls"
 import { AuthenticationFailed, BrokerUnavailable, KafkaError } from "../KafkaError.ts"
 import { type Address, addressText, type KafkaOptions, securityText } from "../KafkaOptions.ts"
@@ -47,9 +49,44 @@ const describe = (cause: unknown, secrets: ReadonlyArray<string>): string => {
 const isRefusal =
   /authenticat|SASL|requires TLS|certificate|handshake|secure TLS connection|wrong version number|self-signed|unable to verify/i
 
+/** A bearer token's text, from its provider. */
+export const tokenOf = async ({ sasl }: KafkaOptions): Promise<string> => {
+  if (sasl?.mechanism !== "OAUTHBEARER") throw new Error("no token provider")
+  const given = await Effect.runPromise(Effect.result(sasl.token))
+  if (Result.isSuccess(given)) return Redacted.value(given.success)
+  throw new Error(`OAUTHBEARER authentication failed: the token provider did: ${describe(given.failure, [])}`)
+}
+
+/**
+ * What a broker has against a token: it answers then with a JSON text where a good token gets nothing. Neither client library looks at it by itself,
+ * and both would hold the connection for authenticated.
+ */
+export const tokenRefusal = (answer: Uint8Array): Error | undefined =>
+  answer.length === 0
+    ? undefined
+    : new Error(`OAUTHBEARER authentication failed: the broker answers ${Buffer.from(answer).toString()}`)
+
+/** What to do about some refusals, beside what is said of all. */
+const hints: ReadonlyArray<readonly [found: RegExp, todo: string]> = [
+  [
+    /altnames|NotValidForName/i,
+    "the broker's certificate is for another name: connect to that one, or set tls.serverName"
+  ],
+  [
+    /certificate[ _]required|bad[ _]certificate/i,
+    "the broker wants a client's certificate that it trusts: set tls.cert and tls.key"
+  ],
+  [
+    /unable to (verify|get)|self.signed|UnknownIssuer|unknown ca/i,
+    "the broker's certificate is by an authority that isn't trusted here: set tls.ca"
+  ]
+]
+
 /** A client library's failure as ours. */
 export const failureOf = (options: KafkaOptions, address: Address, cause: unknown): KafkaError => {
-  const detail = describe(cause, secretsOf(options))
+  const said = describe(cause, secretsOf(options))
+  const todo = hints.find(([found]) => found.test(said))?.[1]
+  const detail = todo === undefined ? said : `${said}; ${todo}`
   return new KafkaError({
     reason: isRefusal.test(detail)
       ? new AuthenticationFailed({ address: addressText(address), mechanism: securityText(options), detail })

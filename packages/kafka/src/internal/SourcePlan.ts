@@ -6,7 +6,7 @@ import { type RecordBatch, slice } from "@headrace/core/Batch"
 import type { Position, TopicPartition } from "../Driver.ts"
 
 export interface Limits {
-  /** Bytes that wait, per partition and in all. One fetch may go beyond by what it decompresses to. */
+  /** Bytes that wait, per partition and in all. One fetch may go beyond by a Kafka batch a partition. */
   readonly partitionBytes: number
   readonly totalBytes: number
   /** A partition that has a batch waiting isn't fetched: what comes meanwhile is one batch then, not many small ones. Default false. */
@@ -27,6 +27,10 @@ interface State {
 
 /** Less room than this isn't worth a round trip. */
 const smallestFetch = 64 << 10
+/** More than this at once is no faster; what is decompressed is in memory twice for a moment. */
+const largestFetch = 4 << 20
+/** A larger answer is in memory several times while the client library puts it together, and no faster. */
+export const answerBytes = 16 << 20
 
 /** A partition as a key. */
 export const partitionKey = ({ partition, topic }: TopicPartition): string => `${topic} ${partition}`
@@ -90,7 +94,7 @@ export class SourcePlan {
     return [...open.slice(this.#first), ...open.slice(0, this.#first)].map(({ place, position, waiting }) => ({
       ...place,
       offset: position,
-      maxBytes: Math.max(Math.min(share, partitionBytes - waiting), smallestFetch)
+      maxBytes: Math.max(Math.min(share, partitionBytes - waiting, largestFetch), smallestFetch)
     }))
   }
 

@@ -10,7 +10,6 @@
  * | the answer to a commit is lost for good | `OutcomeUnknown`; the next begin takes the id over anew, which ends the transaction either way |
  * | the scope closes with a transaction open | it is aborted |
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { SendItem, TransactionalOptions, TransactionalProducer } from "../Driver.ts"
@@ -19,6 +18,7 @@ import * as Api from "./Api.ts"
 import * as TransactionApi from "./TransactionApi.ts"
 import { Again, type Cluster, retrying } from "./Cluster.ts"
 import { type About, Code, errorOf, isOutdated, isPassing, nameOf, reasonOf } from "./ErrorCodes.ts"
+import * as Elapsed from "./Elapsed.ts"
 import * as Sender from "./Sender.ts"
 
 /** `unknown`: whether the transaction was committed isn't known. */
@@ -48,8 +48,8 @@ export const make = (
 
     let state: State = "idle"
     let identity: TransactionApi.ProducerIdentity = { producerId: -1n, epoch: -1 }
-    /** When the transaction began, epoch milliseconds. */
-    let begun = 0
+    /** When the transaction began. */
+    let begun: number | undefined
     /** Whether the broker knows of this transaction. */
     let touched = false
     /** Whether a send may still arrive late. */
@@ -75,9 +75,9 @@ export const make = (
      * id from whoever has it now, so it is final either way.
      */
     const outdated = (code: number): Effect.Effect<KafkaError> =>
-      Effect.map(Clock.currentTimeMillis, (now) => {
+      Effect.map(Elapsed.millis, (now) => {
         state = "fenced"
-        const late = begun > 0 && now - begun >= transactionTimeoutMillis
+        const late = begun !== undefined && now - begun >= transactionTimeoutMillis
         return fenced(
           late
             ? `${nameOf(code)}: the transaction was open for longer than its time-out of ${transactionTimeoutMillis} ms, or another producer took over`
@@ -285,7 +285,7 @@ export const make = (
         Effect.gen(function* () {
           if (state === "unknown") yield* init({ producerId: -1n, epoch: -1 })
           reset()
-          begun = yield* Clock.currentTimeMillis
+          begun = yield* Elapsed.millis
           state = "open"
         })
       )

@@ -3,13 +3,12 @@
 /// <reference path="./kafkajs.d.ts" />
 /** Connections of kafkajs 2.2.4: sockets, framing, TLS and SASL are its own, the messages ours. */
 import * as Effect from "effect/Effect"
-import * as Redacted from "effect/Redacted"
 import Broker from "kafkajs/src/broker/index.js"
 import ConnectionPool from "kafkajs/src/network/connectionPool.js"
 import socketFactory from "kafkajs/src/network/socketFactory.js"
 import type { Address, Settings } from "../KafkaOptions.ts"
 import { poolOptions } from "./kafkaJsOptions.ts"
-import { failureOf } from "./Secrets.ts"
+import { failureOf, tokenOf } from "./Secrets.ts"
 import type { Connection, Transport } from "./Transport.ts"
 
 const silent = {
@@ -21,11 +20,7 @@ const silent = {
 }
 
 export const transport = (settings: Settings): Transport => {
-  const { sasl } = settings
-  const token = () =>
-    sasl?.mechanism === "OAUTHBEARER"
-      ? Effect.runPromise(Effect.map(sasl.token, Redacted.value))
-      : Promise.reject(new Error("no token provider"))
+  const token = () => tokenOf(settings)
 
   const close = (pool: ConnectionPool) =>
     Effect.promise(async () => {
@@ -53,14 +48,16 @@ export const transport = (settings: Settings): Transport => {
       )
     })
 
+  // The pool would send a fetch over its second connection, which nobody authenticates, and its logins anew would take the answers of requests
+  // under way for theirs. Only the first is used, until its login has nearly run out.
   const connection = (pool: ConnectionPool, address: Address): Connection => ({
-    isOpen: () => pool.isConnected(),
+    isOpen: () => pool.pool[0].isConnected() && (settings.sasl === undefined || pool.pool[0].isAuthenticated()),
     close: close(pool),
     send: ({ apiKey, apiVersion, body }) =>
       Effect.tryPromise({
         try: () => {
           const buffer = Buffer.concat(body)
-          return pool.send({
+          return pool.pool[0].send({
             request: { apiKey, apiVersion, apiName: `${apiKey}`, encode: async () => ({ buf: buffer, buffer }) },
             response: { decode: async (raw) => raw, parse: async (raw) => raw },
             logResponseError: false

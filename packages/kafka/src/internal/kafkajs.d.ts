@@ -11,12 +11,9 @@ declare module "kafkajs/src/network/connectionPool.js" {
     /** Its timers serve limits that aren't used here, and warn on Node 24. */
     readonly requestQueue: { scheduleCheckPendingRequests: () => void }
     rejectRequests(error: Error): void
-  }
-  export default class ConnectionPool {
-    readonly pool: ReadonlyArray<Connection>
-    constructor(options: Readonly<Record<string, unknown>> & { readonly logger: Logger })
     isConnected(): boolean
-    destroy(): Promise<void>
+    /** Whether it has logged in, and its login lasts for longer than `reauthenticationThreshold`. */
+    isAuthenticated(): boolean
     send(call: {
       readonly request: {
         readonly apiKey: number
@@ -30,6 +27,11 @@ declare module "kafkajs/src/network/connectionPool.js" {
       }
       readonly logResponseError: boolean
     }): Promise<Buffer>
+  }
+  export default class ConnectionPool {
+    readonly pool: readonly [Connection, Connection]
+    constructor(options: Readonly<Record<string, unknown>> & { readonly logger: Logger })
+    destroy(): Promise<void>
   }
 }
 

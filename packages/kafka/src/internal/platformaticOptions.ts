@@ -3,12 +3,16 @@ import type { ConnectionOptions, SASLOptions } from "@platformatic/kafka"
 import * as Redacted from "effect/Redacted"
 import { isIP } from "node:net"
 import type { Sasl, Settings } from "../KafkaOptions.ts"
-import { tlsOptions } from "./Secrets.ts"
+import { tlsOptions, tokenRefusal } from "./Secrets.ts"
 
 /** `token` gives a bearer token's text. */
 const saslOptions = (sasl: Sasl, token: () => Promise<string>): SASLOptions =>
   sasl.mechanism === "OAUTHBEARER"
-    ? { mechanism: sasl.mechanism, token }
+    ? {
+        mechanism: sasl.mechanism,
+        token,
+        authBytesValidator: (answer, callback) => callback(tokenRefusal(answer) ?? null, answer)
+      }
     : { mechanism: sasl.mechanism, username: sasl.username, password: Redacted.value(sasl.password) }
 
 /** `host` is the broker's. */

@@ -79,10 +79,10 @@ export class CorruptLog extends Schema.TaggedError<CorruptLog>()("CorruptLog", {
   }
 }
 
-/** A write was interrupted or failed before; the handle may hold half a batch. */
+/** A write or flush was interrupted before; the handle may hold half a batch. */
 export class Broken extends Schema.TaggedError<Broken>()("Broken", { sink: Schema.String }) {
   override get message(): string {
-    return `sink "${this.sink}": a write failed or was interrupted before; make the sink anew`
+    return `sink "${this.sink}": a write was interrupted before; make the sink anew`
   }
 }
 

@@ -1,5 +1,6 @@
 /** The writer of a sink: batches in, commits out. One call at a time; after a failure, none. */
 import type { ColumnBatch } from "@headrace/core/Batch"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -98,16 +99,18 @@ export const make = (
     const lock = yield* Semaphore.make(1)
     const changed = yield* Latch.make(false)
     const failed = yield* Deferred.make<never, ObjectSinkError>()
-    let broken = false
-    /** Runs alone; when it doesn't end well, nothing runs any more. */
+    let end: Cause.Cause<ObjectSinkError> | undefined
+    /** Runs alone. When it doesn't end well, nothing runs any more: every call fails as that one did. */
     const alone = (effect: Effect.Effect<void, ObjectSinkError>) =>
       lock.withPermit(
         Effect.suspend(() =>
-          broken
-            ? Effect.fail(new ObjectSinkError({ reason: new Broken({ sink: place.sink }) }))
+          end !== undefined
+            ? Effect.failCause(end)
             : Effect.onExit(effect, (exit) =>
                 Effect.sync(() => {
-                  broken = Exit.isFailure(exit)
+                  if (Exit.isSuccess(exit)) return
+                  const broken = new ObjectSinkError({ reason: new Broken({ sink: place.sink }) })
+                  end = Cause.hasInterruptsOnly(exit.cause) ? Cause.fail(broken) : exit.cause
                 })
               )
         )

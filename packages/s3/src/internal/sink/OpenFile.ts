@@ -30,7 +30,7 @@ export class OpenFile {
   /** Rows and bytes in memory. */
   pendingRows = 0
   pendingBytes = 0
-  /** Bytes that were handed to the upload; an upload that was opened has some. */
+  /** Bytes that were handed to the upload; a compressor may keep some back. */
   written = 0
   /** When it is to be committed, epoch milliseconds. */
   due = Infinity
@@ -51,6 +51,11 @@ export class OpenFile {
     this.partition = first.partition
     this.offset = first.offset
     this.#columns = specs.map((spec) => new ColumnBuffer(spec.type))
+  }
+
+  /** Whether all of its rows are in memory. */
+  get inMemory(): boolean {
+    return this.pendingRows === this.rows
   }
 
   /** Adds the rows `rows[from, to)` of columns in the order of the specs. */

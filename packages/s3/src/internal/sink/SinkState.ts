@@ -244,9 +244,9 @@ export class SinkState {
     const park: Array<OpenFile> = []
     for (const file of this.#files.values()) {
       // The first of its rows can't be had again, and it is no more in memory: it can only be closed.
-      const stuck = file.parked && file.written > 0
+      const stuck = file.parked && !file.inMemory
       if (stuck || ((all || file.due <= now) && close.length < limit)) close.push(file)
-      else if (file.written === 0 && (file.late || file.parked)) park.push(file)
+      else if (file.inMemory && (file.late || file.parked)) park.push(file)
     }
     return { close, park }
   }

@@ -87,12 +87,12 @@ export const make = (
           if (memoryOf(state.open()) <= bufferBytes / 2) break
           yield* encode(file)
           if (uploads.count() < openFiles) continue
-          for (const open of [...state.open()]) if (open.written > 0) state.end(open)
+          for (const open of [...state.open()]) if (!open.inMemory) state.end(open)
           yield* commit(false)
         }
       }
       if (uploads.count() <= openFiles) return
-      const open = [...state.open()].filter((file) => file.written > 0).sort((a, b) => b.written - a.written)
+      const open = [...state.open()].filter((file) => !file.inMemory).sort((a, b) => b.written - a.written)
       for (const file of open.slice(0, open.length - openFiles)) state.end(file)
     })
 

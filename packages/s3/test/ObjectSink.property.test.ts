@@ -72,6 +72,7 @@ const feed = ({ batch, minutes, options, rows }: Case, crash: boolean) =>
       if (left.length === 0) break
       const p = left[yield* between(0, left.length)]!
       const size = yield* between(1, batch + 1)
+      if ((yield* between(0, 10)) === 0) at[p] = Math.max(0, at[p]! - overlap)
       const some = rows[p]!.slice(at[p], at[p]! + size)
       yield* sink.write({ batch: batchOf(p, at[p]!, some), resume: { row: at[p]! + some.length } })
       at[p]! += some.length

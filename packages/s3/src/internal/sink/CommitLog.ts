@@ -75,7 +75,7 @@ export interface Place {
 }
 
 /** Commits of a segment. */
-export const segmentSize = 64
+const segmentSize = 64
 
 const pad = (n: number) => String(n).padStart(10, "0")
 /** The folder of a sink's own objects. */

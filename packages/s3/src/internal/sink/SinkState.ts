@@ -66,10 +66,9 @@ export class SinkState {
     for (const { first, folder, partition } of commit?.held ?? []) this.#again.get(partition)?.set(folder, first)
   }
 
-  /** Files in memory or in upload, those that are full too. */
-  *open(): Iterable<OpenFile> {
-    yield* this.#full
-    yield* this.#files.values()
+  /** Files in memory or in upload, those that are full first. */
+  get open(): ReadonlyArray<OpenFile> {
+    return [...this.#full, ...this.#files.values()]
   }
 
   /** Takes over a file of rows that wait. */

@@ -73,7 +73,7 @@ export const make = (
 
     /** Encodes what is a group of rows, or may fill its file. */
     const encodeGroups = Effect.gen(function* () {
-      for (const file of [...state.open()]) {
+      for (const file of state.open) {
         const full = file.written + file.pendingBytes * uploads.ratio() >= fileBytes
         if (file.pendingRows >= groupRows || file.pendingBytes >= groupBytes || full) yield* encode(file)
       }
@@ -81,18 +81,21 @@ export const make = (
 
     /** Brings memory below its limit: the largest files first, and those that would be too many uploads end. */
     const bound = Effect.gen(function* () {
-      if (memoryOf(state.open()) > bufferBytes) {
-        const largest = [...state.open()].sort((a, b) => b.pendingBytes - a.pendingBytes)
+      let memory = memoryOf(state.open)
+      if (memory > bufferBytes) {
+        const largest = [...state.open].sort((a, b) => b.pendingBytes - a.pendingBytes)
         for (const file of largest) {
-          if (memoryOf(state.open()) <= bufferBytes / 2) break
+          if (memory <= bufferBytes / 2) break
+          memory -= file.pendingBytes
           yield* encode(file)
           if (uploads.count() < openFiles) continue
-          for (const open of [...state.open()]) if (!open.inMemory) state.end(open)
+          for (const open of state.open) if (!open.inMemory) state.end(open)
           yield* commit(false)
+          memory = memoryOf(state.open)
         }
       }
       if (uploads.count() <= openFiles) return
-      const open = [...state.open()].filter((file) => !file.inMemory).sort((a, b) => b.written - a.written)
+      const open = state.open.filter((file) => !file.inMemory).sort((a, b) => b.written - a.written)
       for (const file of open.slice(0, open.length - openFiles)) state.end(file)
     })
 

@@ -13,7 +13,7 @@
  * `docs/object-sink.md` is the protocol.
  */
 import type { ColumnBatch } from "@headrace/core/Batch"
-import type { TopicSchema } from "@headrace/core/TopicSchema"
+import type { StructLike, TopicSchema } from "@headrace/core/TopicSchema"
 import * as Effect from "effect/Effect"
 import type * as Duration from "effect/Duration"
 import type * as Scope from "effect/Scope"
@@ -36,8 +36,8 @@ export interface Location {
 }
 
 export interface Options extends Location {
-  /** The columns of the files. All may be null there; a batch may lack those that may be null. */
-  readonly schema: TopicSchema
+  /** The columns of the files: a struct, or what `TopicSchema.make` made of it. All may be null there; a batch may lack those that may be null. */
+  readonly schema: StructLike | TopicSchema
   readonly format: Format
   /**
    * The folder of a row, with columns in braces: `region={region}`, `date={ts:yyyy-MM-dd}/hour={ts:HH}` (UTC). Default: none. It is part of

@@ -1,5 +1,5 @@
 /** A sink's options, checked once. */
-import type { ColumnSpec } from "@headrace/core/TopicSchema"
+import * as TopicSchema from "@headrace/core/TopicSchema"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { checkPrefix } from "../../Key.ts"
@@ -45,13 +45,14 @@ export const checkLocation = ({ name, prefix }: Location): Effect.Effect<void, O
 const longestKey = 1024
 const longestName = 121
 
-const typeText = ({ type }: ColumnSpec) => (type.kind === "decimal" ? `decimal(${type.scale})` : type.kind)
+const typeText = ({ type }: TopicSchema.ColumnSpec) => (type.kind === "decimal" ? `decimal(${type.scale})` : type.kind)
 
 export const make = (options: Options): Effect.Effect<Settings, ObjectSinkError> =>
   Effect.gen(function* () {
     yield* checkLocation(options)
     const { bad = "keep", bufferBytes = 64 << 20, format, groupRows = 65_536, late, name, openFiles = 8 } = options
-    const { path = "", prefix, roll = {}, schema } = options
+    const { path = "", prefix, roll = {} } = options
+    const schema = "fingerprint" in options.schema ? options.schema : TopicSchema.make(options.schema)
     const { age = "10 minutes", bytes = 128 << 20, rows = Infinity } = roll
     for (const [what, value] of Object.entries({
       bufferBytes,

@@ -8,6 +8,7 @@ import { join } from "node:path"
 
 const suites: ReadonlyArray<readonly [name: string, command: string]> = [
   ["unit suites", "npx vitest run"],
+  ["sink, killed", "HEADRACE_SINK_KILLS=20 HEADRACE_SINK_ROUNDS=1000 npx vitest run packages/s3/test/ObjectSink."],
   ["goldens", "node examples/orders/golden.ts"],
   ["goldens of another seed", "node examples/orders/golden.ts --seed 7 --orders 300000 --partitions 3"],
   ["determinism", "node apps/headrace/test/determinism/run.ts --runs 1000"],

@@ -24,7 +24,15 @@ interface Suite {
 
 const suites: Readonly<Record<string, Suite>> = {
   iceberg: { needs: "python", files: ["packages/iceberg/test/"] },
-  kafka: { needs: "broker", files: ["packages/kafka/test/", "apps/headrace/test/kafka/", "testcontainers/test/Kafka"] }
+  kafka: {
+    needs: "broker",
+    files: [
+      "packages/kafka/test/",
+      "apps/headrace/test/kafka/",
+      "examples/kafka-to-s3/test/",
+      "testcontainers/test/Kafka"
+    ]
+  }
 }
 const root = join(import.meta.dirname, "..")
 const config = ["--config", "testcontainers/vitest.config.ts"]

@@ -1,7 +1,7 @@
 /**
  * A topic of orders into Parquet files by date and region, each order once, however often the process dies.
  *
- *   node main.ts [--topic orders] [--to ./lake] [--brokers localhost:9092] [--follow]
+ *   node main.ts [--topic orders] [--to ./lake] [--brokers localhost:9092] [--file-bytes 134217728] [--follow]
  *
  * It copies what the topic holds when it starts, or with `--follow` goes on for ever. Offsets are committed with the files; start it again and it
  * goes on where they end. What isn't an order is kept beside, as NDJSON.
@@ -19,6 +19,7 @@ const { values } = parseArgs({
     topic: { type: "string", default: "orders" },
     to: { type: "string", default: "lake" },
     brokers: { type: "string", default: "localhost:9092" },
+    "file-bytes": { type: "string", default: "134217728" },
     follow: { type: "boolean", default: false }
   }
 })
@@ -42,13 +43,14 @@ const options: ObjectSink.Options = {
   schema: Order,
   format: { kind: "parquet" },
   path: "date={ts:yyyy-MM-dd}/region={region}",
-  roll: { bytes: 128 << 20, age: "10 minutes" },
+  roll: { bytes: Number(values["file-bytes"]), age: "10 minutes" },
   late: { column: "ts", after: "5 minutes", age: "1 day" }
 }
 
 const source = (start: ObjectSink.ObjectSink["start"]) =>
   KafkaSource.stream({
     topic: values.topic,
+    partitionBytes: 1 << 20,
     start: new Map([...start].map(([partition, { next }]) => [partition, next])),
     ...(values.follow ? {} : { until: "now" })
   }).pipe(

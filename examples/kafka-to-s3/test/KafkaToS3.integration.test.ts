@@ -1,7 +1,7 @@
 /** The example as users start it, killed with SIGKILL now and then: each order is in one file, in its folder, and the counts add up. */
 import { assert, it } from "@effect/vitest"
 import { BatchBuilder } from "@headrace/core/Batch"
-import { KafkaDriver } from "@headrace/kafka"
+import { KafkaDriver, KafkaSink } from "@headrace/kafka"
 import * as KafkaJs from "@headrace/kafka/drivers/KafkaJs"
 import * as ColumnReader from "@headrace/parquet/ColumnReader"
 import { FolderObjectStore, ObjectSink, ObjectStore } from "@headrace/s3"
@@ -15,7 +15,7 @@ import { fileURLToPath } from "node:url"
 const script = fileURLToPath(new URL("../main.ts", import.meta.url))
 const brokers = process.env["HEADRACE_KAFKA"]
 const regions = ["eu-west", "us-east", "ap-south"]
-const [partitions, orders] = [3, 30_000]
+const [partitions, orders] = [3, 60_000]
 
 /** Runs the example; `killAfter` batches it is killed. Gives what it printed, or `undefined` when it was killed. */
 const run = (args: ReadonlyArray<string>, killAfter: number) =>
@@ -39,7 +39,7 @@ const ordersOf = (partition: number) => {
   const builder = new BatchBuilder()
   const expected: Array<string> = []
   for (let i = 0; i < orders; i++) {
-    const ts = Date.UTC(2026, 2, 25) + i * 5_000
+    const ts = Date.UTC(2026, 2, 25) + i * 2_500
     const [id, region] = [`${partition}-${i}`, regions[i % 3]!]
     const order = {
       order_id: id,
@@ -81,18 +81,26 @@ if (brokers === undefined || brokers === "")
 else
   it.live("copies a topic into folders, each order once, through SIGKILL", () =>
     Effect.gen(function* () {
-      const { admin, producer } = yield* KafkaDriver
+      const { admin } = yield* KafkaDriver
       const topic = `to-s3-${(yield* Random.nextIntBetween(0, Number.MAX_SAFE_INTEGER)).toString(36)}`
       yield* admin.createTopic(topic, { partitions, configs: { "retention.ms": "-1" } })
       const all = Array.from({ length: partitions }, (_, partition) => ordersOf(partition))
-      const { send } = yield* producer()
-      for (const [partition, { records }] of all.entries()) yield* send([{ topic, partition, records }])
+      yield* Stream.fromIterable(all).pipe(
+        Stream.map(({ records }) => records),
+        Stream.run(KafkaSink.sink({ topic, partition: (key) => key![0]! - "0".charCodeAt(0), batchBytes: 100_000 }))
+      )
       const folder = yield* Effect.acquireRelease(
         Effect.promise(() => fs.mkdtemp(join(tmpdir(), "headrace-to-s3-"))),
         (path) => Effect.promise(() => fs.rm(path, { recursive: true, force: true }))
       )
-      const args = ["--topic", topic, "--to", folder, "--brokers", brokers]
-      for (const batches of [1, 4, 2]) yield* run(args, batches)
+      const args = ["--topic", topic, "--to", folder, "--brokers", brokers, "--file-bytes", "20000"]
+      for (const batches of [2, 4, 3]) assert.isUndefined(yield* run(args, batches))
+      // Some of it was committed before the last of them died.
+      const before = yield* Effect.provide(
+        ObjectSink.committed({ name: topic, prefix: "orders" }),
+        FolderObjectStore.layer({ path: folder })
+      )
+      assert.isAbove(before.files, 0)
       const output = yield* run(args, Infinity)
       const [read, bad] = [orders, orders / 1000]
       for (let partition = 0; partition < partitions; partition++)

@@ -35,10 +35,26 @@ const textOf = (cell: string): string | undefined => {
   return cell
 }
 
-const quoted = (cell: string, delimiter: string): string =>
-  cell.includes('"') || cell.includes("\n") || cell.includes("\r") || cell.includes(delimiter)
-    ? `"${cell.replaceAll('"', '""')}"`
-    : cell
+/** Whether quotes stand only around whole cells, and doubled within them. */
+const wellQuoted = (row: string, delimiter: string): boolean => {
+  if (!row.includes('"')) return true
+  for (let at = 0; ;) {
+    let end: number
+    if (row[at] === '"') {
+      end = row.indexOf('"', at + 1)
+      while (end >= 0 && row[end + 1] === '"') end = row.indexOf('"', end + 2)
+      if (end++ < 0) return false
+    } else {
+      end = row.indexOf(delimiter, at)
+      if (end < 0) end = row.length
+      const quote = row.indexOf('"', at)
+      if (quote >= 0 && quote < end) return false
+    }
+    if (end === row.length) return true
+    if (!row.startsWith(delimiter, end)) return false
+    at = end + delimiter.length
+  }
+}
 
 /** Reads CSV. Declared columns that the header lacks and that can't be null are another schema. */
 export const make = Effect.fnUntraced(function* (
@@ -79,15 +95,17 @@ export const make = Effect.fnUntraced(function* (
     prefixes = names.map((name, i) => (wanted[i] ? `${JSON.stringify(name)}:` : ""))
     printers = names.map((name) => printerOf(columns?.find((c) => c.name === name)))
   }
-  const onRecord = (cells: ReadonlyArray<string>, info: { readonly lines: number }) => {
-    line = info.lines
-    skipped = undefined
+  const onRecord = (cells: ReadonlyArray<string>, lines: number, source: string | undefined) => {
+    line = lines
+    const row = source?.replace(/^[\r\n]+|[\r\n]+$/g, "")
     if (prefixes === undefined) {
       const names = cells.map((cell) => textOf(cell) ?? cell)
       begin(names)
       return
     }
-    const raw = () => Buffer.from(cells.map((cell) => quoted(cell, delimiter)).join(delimiter), "latin1")
+    const raw = () => Buffer.from(row ?? "", "latin1")
+    if (row !== undefined && !wellQuoted(row, delimiter))
+      return add(raw().subarray(0, keptBytes), { code: "malformed", detail: "it has a quote in the wrong place" })
     if (cells.length !== prefixes.length) {
       const detail = `it has ${cells.length} cells, the header ${prefixes.length}`
       return add(raw().subarray(0, keptBytes), { code: "malformed", detail })
@@ -105,33 +123,28 @@ export const make = Effect.fnUntraced(function* (
     add(text + "}", undefined)
   }
 
-  /** What was read of the bad row before this one: the parser tells of each fault in a row, with its bytes up to there. */
-  let skipped: string | undefined
+  /** A fault in quoting; the rows after it can't be told from it. One that isn't ended takes the rest of the object. */
   const onSkip = (error: CsvError | undefined, raw: string | undefined) => {
     if (error === undefined) return
     if (error.code === "CSV_MAX_RECORD_SIZE") throw error
     line = typeof error["lines"] === "number" ? error["lines"] : line
-    if (raw !== undefined && skipped !== undefined && raw.length > skipped.length && raw.startsWith(skipped)) {
-      skipped = raw
-      return
-    }
-    skipped = raw
     add(Buffer.from(raw ?? "", "latin1").subarray(0, keptBytes), { code: "malformed", detail: error.message })
   }
 
+  type Found = ReadonlyArray<string> | { readonly record: ReadonlyArray<string>; readonly raw: string }
   const parser = parse({
     delimiter,
     encoding: "latin1",
     skip_empty_lines: true,
     relax_column_count: true,
     skip_records_with_error: true,
+    // A quote in the wrong place would take the rows that follow: where bad rows are kept, the row's bytes are looked at instead.
     raw: options.keep,
+    relax_quotes: options.keep,
     max_record_size: options.maxLineBytes,
-    on_record: ((
-      record: ReadonlyArray<string> | { readonly record: ReadonlyArray<string> },
-      info: { lines: number }
-    ) => {
-      onRecord("record" in record ? record.record : record, info)
+    on_record: ((found: Found, { lines }: { readonly lines: number }) => {
+      if ("record" in found) onRecord(found.record, lines, found.raw)
+      else onRecord(found, lines, undefined)
       return undefined
     }) as never,
     on_skip: onSkip as never

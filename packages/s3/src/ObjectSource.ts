@@ -43,6 +43,7 @@ import {
   UnsupportedForm
 } from "./ObjectSourceError.ts"
 
+export { decimal, instant } from "@headrace/core/TopicSchema"
 export { partitionsOf } from "./internal/source/Eligible.ts"
 
 /** Where a stream goes on. Plain JSON. */

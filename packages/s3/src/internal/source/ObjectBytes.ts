@@ -11,7 +11,7 @@ import type { ObjectHead, Service } from "../../ObjectStore.ts"
 import type { ObjectStoreError } from "../../ObjectStoreError.ts"
 import { Failure, type Next } from "./Failure.ts"
 
-export const fromStore = (cause: ObjectStoreError): Failure =>
+const fromStore = (cause: ObjectStoreError): Failure =>
   cause.reason._tag === "NotFound"
     ? new Failure({ kind: "changed", detail: "was deleted while it was read", cause })
     : new Failure({ kind: "store", detail: cause.message, cause })

@@ -89,9 +89,9 @@ export interface Options {
   readonly maxLineBytes?: number
   /** A Parquet row group whose wanted columns take more isn't read. Default 512 MiB. */
   readonly maxRowGroupBytes?: number
-  /** Bytes of a request. Default 8 MiB. */
+  /** Bytes of a request. Default 4 MiB. */
   readonly rangeBytes?: number
-  /** Requests under way while a range is used. Default 1. */
+  /** Requests under way while a range is used. Default 2. */
   readonly readAhead?: number
 }
 
@@ -192,7 +192,7 @@ const openReader = (
 ): Effect.Effect<Reader, Failure, Scope.Scope> =>
   Effect.gen(function* () {
     const { maxLineBytes = 16 << 20, maxRowGroupBytes = 512 << 20, maxRows = 8192 } = options
-    const { rangeBytes = 8 << 20, readAhead = 1 } = options
+    const { rangeBytes = 4 << 20, readAhead = 2 } = options
     const columns = form.columns
     if (format === "parquet")
       return yield* Table.make(store, key, head, { columns: columns ?? [], skip, maxRows, maxRowGroupBytes })

@@ -31,6 +31,8 @@ export const make = (
 ): Reader => {
   let bytes: Uint8Array = empty
   let at = 0
+  /** What comes after `bytes` and is here already. */
+  let after: Uint8Array = empty
   let line = 0
   /** The beginning of a line whose end hasn't come. */
   let carry: Array<Uint8Array> = []
@@ -43,12 +45,13 @@ export const make = (
 
   /** The next lines that end in `bytes`. */
   const scan = (): TextRows | undefined => {
-    const starts = new Int32Array(2 * maxRows)
-    const lines = new Float64Array(maxRows)
+    const room = Math.min(maxRows, bytes.length - at)
+    const starts = new Int32Array(2 * room)
+    const lines = new Float64Array(room)
     const begin = at
     let bad: Map<number, Bad> | undefined
     let n = 0
-    while (n < maxRows) {
+    while (n < room) {
       const end = bytes.indexOf(10, at)
       if (end < 0) break
       const start = at
@@ -97,7 +100,9 @@ export const make = (
       }
       return undefined
     }
-    bytes = carried === 0 ? chunk : concat([...carry, chunk.subarray(from)])
+    // The line that began before is completed alone, so that the rest needs no copy.
+    if (carried > 0) after = chunk.subarray(first + 1)
+    bytes = carried === 0 ? chunk : concat([...carry, chunk.subarray(from, first + 1)])
     at = carried === 0 ? from : 0
     carry = []
     carried = 0
@@ -124,8 +129,10 @@ export const make = (
         carry = [bytes.subarray(at)]
         carried = bytes.length - at
       }
-      bytes = empty
+      bytes = after
       at = 0
+      after = empty
+      if (bytes.length > 0) continue
       const chunk = yield* input
       const found = chunk === undefined ? finish() : take(chunk)
       if (found !== undefined) return found

@@ -1,6 +1,7 @@
 export * as FolderObjectStore from "./FolderObjectStore.ts"
 export * as Key from "./Key.ts"
 export * as MemoryObjectStore from "./MemoryObjectStore.ts"
+export * as ObjectLog from "./ObjectLog.ts"
 export * as ObjectSource from "./ObjectSource.ts"
 export { ObjectSourceError } from "./ObjectSourceError.ts"
 export * from "./ObjectStore.ts"

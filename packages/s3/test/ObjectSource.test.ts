@@ -6,15 +6,26 @@ import { assert, describe, it } from "@effect/vitest"
 import { FolderObjectStore, MemoryObjectStore } from "@headrace/s3"
 import { Effect, Layer } from "effect"
 import { ZstdFrames } from "../src/internal/source/ZstdFrames.ts"
+import { logSuite } from "./logSuite.ts"
 import { sourceSuite } from "./sourceSuite.ts"
 
-const folder = Effect.acquireRelease(
-  Effect.promise(() => fs.mkdtemp(path.join(tmpdir(), "headrace-source-"))),
-  (made) => Effect.promise(() => fs.rm(made, { recursive: true, force: true }))
+const folder = Layer.unwrap(
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.promise(() => fs.mkdtemp(path.join(tmpdir(), "headrace-source-"))),
+      (made) => Effect.promise(() => fs.rm(made, { recursive: true, force: true }))
+    ),
+    (made) => FolderObjectStore.layer({ path: made })
+  )
 )
 
-sourceSuite("memory", MemoryObjectStore.layer)
-sourceSuite("a folder", Layer.unwrap(Effect.map(folder, (made) => FolderObjectStore.layer({ path: made }))))
+for (const [name, layer] of [
+  ["memory", MemoryObjectStore.layer],
+  ["a folder", folder]
+] as const) {
+  sourceSuite(name, layer)
+  logSuite(name, layer)
+}
 
 describe("ZstdFrames", () => {
   const noise = Uint8Array.from({ length: 300_000 }, (_, i) => Math.imul(i, 2654435761) >>> 24)

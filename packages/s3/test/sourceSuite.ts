@@ -3,7 +3,7 @@ import { gzipSync, zstdCompressSync } from "node:zlib"
 import { assert, describe, layer as withLayer } from "@effect/vitest"
 import { Batch, TopicSchema } from "@headrace/core"
 import { ColumnWriter, type Field } from "@headrace/parquet"
-import { ObjectSource, type ObjectSourceError, ObjectStore, type ObjectStoreError } from "@headrace/s3"
+import { Io, ObjectSource, type ObjectSourceError, ObjectStore, ObjectStoreError } from "@headrace/s3"
 import { Effect, Fiber, type Layer, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
@@ -378,6 +378,7 @@ export const sourceSuite = <E>(name: string, layer: Layer.Layer<ObjectStore, E>,
               ["1.ndjson.zst", cut(zstd(ndjson(rows)))],
               ["1.ndjson.zst", Buffer.concat([zstd(ndjson(rows)), cut(zstd(ndjson(rows)))])],
               ["1.ndjson.zst", Buffer.concat([zstd(ndjson(rows)), text("garbage")])],
+              ["1.ndjson.zst", Buffer.concat([zstd(ndjson(rows)), zstd(ndjson(rows)).subarray(0, 2)])],
               ["1.csv.gz", cut(gzip(csv(rows)))],
               ["1.parquet", cut(yield* parquet(rows))]
             ]
@@ -524,6 +525,18 @@ export const sourceSuite = <E>(name: string, layer: Layer.Layer<ObjectStore, E>,
             const gone = yield* drain(ObjectSource.columns({ ...options, from: batches[0]!.resume }))
             assert.deepStrictEqual([gone.batches.length, reason(gone.error)], [0, "ObjectChanged"])
           }
+          // Replaced by a larger one just before its only range is read: no part of it is taken for the whole.
+          const only = key("changed/only/1.ndjson")
+          yield* put(only, bytes)
+          const meddling = ObjectStore.of({
+            ...store,
+            getRange: (at, start, end) =>
+              Effect.andThen(store.put(at, ndjson(rowsFrom(100, 60))), store.getRange(at, start, end))
+          })
+          const larger = yield* drain(ObjectSource.columns({ prefix: key("changed/only/"), schema: Sale })).pipe(
+            Effect.provideService(ObjectStore, meddling)
+          )
+          assert.deepStrictEqual([larger.batches.length, reason(larger.error)], [0, "ObjectChanged"])
           // Deleted between listing and reading: the next one is read under keep.
           const prefix = key("changed/next/")
           for (const i of [1, 2, 3]) yield* put(`${prefix}${i}.ndjson`, ndjson(rowsFrom(i, 1)))
@@ -567,6 +580,37 @@ export const sourceSuite = <E>(name: string, layer: Layer.Layer<ObjectStore, E>,
           assert.strictEqual(good(batches).length, 200)
           assert.isAtMost(longest, 501)
           assert.isAtMost(most, 2)
+        })
+      )
+
+      it.effect("never takes a failure of the store for data, and goes on after it", () =>
+        Effect.gen(function* () {
+          const store = yield* ObjectStore
+          const prefix = key("failing/")
+          const rows = rowsFrom(0, 30)
+          yield* put(`${prefix}1.ndjson`, ndjson(rows))
+          let calls = 0
+          const flaky = ObjectStore.of({
+            ...store,
+            getRange: (at, start, end) =>
+              Effect.suspend(() =>
+                ++calls === 4
+                  ? Effect.fail(
+                      new ObjectStoreError({
+                        reason: new Io({ key: at, operation: "read", cause: new Error("reset") })
+                      })
+                    )
+                  : store.getRange(at, start, end)
+              )
+          })
+          const options = { ...small, prefix, rangeBytes: 300, badRows: "keep" } as const
+          const { batches, error } = yield* drain(ObjectSource.columns(options)).pipe(
+            Effect.provideService(ObjectStore, flaky)
+          )
+          assert.strictEqual(reason(error), "StoreFailed")
+          assert.include(error!.message, `${prefix}1.ndjson`)
+          const rest = yield* Stream.runCollect(ObjectSource.columns({ ...options, from: batches.at(-1)!.resume }))
+          assert.deepStrictEqual([...good(batches), ...good(rest)], rows)
         })
       )
 

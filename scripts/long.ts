@@ -10,6 +10,7 @@ const suites: ReadonlyArray<readonly [name: string, command: string]> = [
   ["unit suites", "npx vitest run"],
   ["goldens", "node examples/orders/golden.ts"],
   ["goldens of another seed", "node examples/orders/golden.ts --seed 7 --orders 300000 --partitions 3"],
+  ["revenue by region", "node examples/revenue-by-region/main.ts"],
   ["determinism", "node apps/headrace/test/determinism/run.ts --runs 1000"],
   ["guards", "node apps/headrace/test/guards/run.ts"],
   ["kill", "node apps/headrace/test/kill/run.ts --rounds 25"],

@@ -29,7 +29,7 @@ import { type BadAt, columnsOf, toRecords } from "./internal/source/Forms.ts"
 import * as Lines from "./internal/source/Lines.ts"
 import * as Listing from "./internal/source/Listing.ts"
 import { headOf, open as openBytes } from "./internal/source/ObjectBytes.ts"
-import { badRow, type Reader, type Rows, slice } from "./internal/source/Rows.ts"
+import { badRow, type Position, type Reader, type Rows, slice } from "./internal/source/Rows.ts"
 import * as Table from "./internal/source/Table.ts"
 import { type ObjectHead, ObjectStore, type Service } from "./ObjectStore.ts"
 import {
@@ -56,6 +56,8 @@ export const Checkpoint = Schema.Struct({
   offset: Schema.Int,
   /** Of the object, where the store has one. */
   etag: Schema.optionalKey(Schema.String),
+  /** Where its rows that were given end, in bytes and lines, where reading can begin there: of plain lines. */
+  at: Schema.optionalKey(Schema.Struct({ byte: Schema.Int, line: Schema.Int })),
   /** The objects before it: how many, and a print of their names and sizes. */
   past: Schema.optionalKey(Schema.Struct({ objects: Schema.Int, print: Schema.Int }))
 })
@@ -188,7 +190,8 @@ const openReader = (
   format: Format,
   key: string,
   head: ObjectHead,
-  skip: number
+  skip: number,
+  at: Position | undefined
 ): Effect.Effect<Reader, Failure, Scope.Scope> =>
   Effect.gen(function* () {
     const { maxLineBytes = 16 << 20, maxRowGroupBytes = 512 << 20, maxRows = 8192 } = options
@@ -196,8 +199,13 @@ const openReader = (
     const columns = form.columns
     if (format === "parquet")
       return yield* Table.make(store, key, head, { columns: columns ?? [], skip, maxRows, maxRowGroupBytes })
-    const bytes = yield* decompress(yield* openBytes(store, key, head, { rangeBytes, readAhead }))
-    if (format === "ndjson") return Lines.make(bytes, { maxLineBytes, maxRows })
+    const start = at ?? { byte: 0, line: 0 }
+    const input = yield* openBytes(store, key, head, { start: start.byte, rangeBytes, readAhead })
+    const { bytes, plain } = at === undefined ? yield* decompress(input) : { bytes: input, plain: true }
+    if (format === "ndjson") {
+      const lines = Lines.make(bytes, { maxLineBytes, maxRows, start })
+      return plain ? lines : { ...lines, position: undefined }
+    }
     const keep = options.badRows === "keep"
     return yield* Csv.make(bytes, { ...options.csv, columns, maxLineBytes, maxRows, keep })
   })
@@ -234,6 +242,7 @@ const run = <A>(options: Options, form: Form): Stream.Stream<A, ObjectSourceErro
         const table = format === "parquet"
         if (table && !form.tables) return yield* wrap(new UnsupportedForm({ object: key }))
         const skip = key === from?.key ? from.row : 0
+        const at = key === from?.key && format === "ndjson" ? from.at : undefined
         const scope = yield* Scope.fork(outer)
         const head = yield* Effect.result(headOf(store, key))
         if (skip > 0 && head._tag === "Success" && from?.etag !== undefined && head.success.etag !== from.etag)
@@ -243,13 +252,23 @@ const run = <A>(options: Options, form: Form): Stream.Stream<A, ObjectSourceErro
         const { failure: keyFailure, finish } = yield* form.finisher(key)
         const reader = yield* Effect.gen(function* () {
           if (keyFailure !== undefined) return yield* keyFailure
-          return yield* openReader(store, options, form, format, key, yield* Effect.fromResult(head), skip)
+          return yield* openReader(store, options, form, format, key, yield* Effect.fromResult(head), skip, at)
         }).pipe(
           Scope.provide(scope),
           Effect.catch((failed) => Effect.succeed(failing(failed)))
         )
         const known = head._tag === "Success" ? head.success : undefined
-        return { listed, head: known, scope, table, skip, seen: table ? skip : 0, broken: false, finish, reader }
+        return {
+          listed,
+          head: known,
+          scope,
+          table,
+          skip,
+          seen: table || at !== undefined ? skip : 0,
+          broken: false,
+          finish,
+          reader
+        }
       })
 
       /** The next rows; under the policy `keep`, what breaks the object is the last. */
@@ -266,11 +285,12 @@ const run = <A>(options: Options, form: Form): Stream.Stream<A, ObjectSourceErro
               return Effect.succeed(badRow(object.reader.rest(), line + 1, { code: "malformed", detail }))
             })
 
-      const resumeAt = ({ head, listed, seen }: Current): Checkpoint => ({
+      const resumeAt = ({ head, listed, seen }: Current, at: Position | undefined): Checkpoint => ({
         key: listed.object.key,
         row: seen,
         offset,
         ...(head?.etag === undefined ? {} : { etag: head.etag }),
+        ...(at === undefined ? {} : { at }),
         past: listed.past
       })
 
@@ -294,6 +314,7 @@ const run = <A>(options: Options, form: Form): Stream.Stream<A, ObjectSourceErro
           if (given === found.count) continue
           let rows = slice(found, given, found.count)
           let finished = yield* object.finish(rows, offset)
+          let at = object.broken ? undefined : object.reader.position?.()
           if (finished.bad !== undefined && badRows === "stop") {
             const { code, detail, field, index } = finished.bad
             const line = rows.lines[index]!
@@ -301,10 +322,11 @@ const run = <A>(options: Options, form: Form): Stream.Stream<A, ObjectSourceErro
             if (index === 0) continue
             rows = slice(rows, 0, index)
             finished = yield* object.finish(rows, offset)
+            at = undefined
           }
           object.seen += rows.count
           offset += rows.count
-          return [finished.make(object.listed.object.key, resumeAt(object)) as A]
+          return [finished.make(object.listed.object.key, resumeAt(object, at)) as A]
         }
       })
       return pull

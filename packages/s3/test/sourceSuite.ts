@@ -173,7 +173,7 @@ export const sourceSuite = <E>(name: string, layer: Layer.Layer<ObjectStore, E>,
             yield* put(`${prefix}2.${extension}`, yield* bytes(rows.slice(11, 12)))
             yield* put(`${prefix}3.${extension}`, yield* bytes(rows.slice(12)))
             for (const maxRows of [1, 4]) {
-              const options = { ...small, prefix, maxRows }
+              const options = { ...small, prefix, maxRows, rangeBytes: 400 }
               const all = yield* Stream.runCollect(ObjectSource.columns(options))
               const whole = flat(all)
               assert.strictEqual(whole.length, 24)
@@ -611,6 +611,66 @@ export const sourceSuite = <E>(name: string, layer: Layer.Layer<ObjectStore, E>,
           assert.include(error!.message, `${prefix}1.ndjson`)
           const rest = yield* Stream.runCollect(ObjectSource.columns({ ...options, from: batches.at(-1)!.resume }))
           assert.deepStrictEqual([...good(batches), ...good(rest)], rows)
+        })
+      )
+
+      it.effect("goes on in a plain object of lines where it was, without reading it again", () =>
+        Effect.gen(function* () {
+          const store = yield* ObjectStore
+          const prefix = key("seek/")
+          const bytes = ndjson(rowsFrom(0, 100))
+          yield* put(`${prefix}1.ndjson`, bytes)
+          const options = { ...small, prefix, maxRows: 10 }
+          const all = yield* Stream.runCollect(ObjectSource.columns(options))
+          const { resume } = all.find(({ batch }) => batch.next > 70)!
+          let least = Number.POSITIVE_INFINITY
+          const watched = ObjectStore.of({
+            ...store,
+            getRange: (at, start, end) =>
+              Effect.suspend(() => {
+                least = Math.min(least, start)
+                return store.getRange(at, start, end)
+              })
+          })
+          const rest = yield* Stream.runCollect(ObjectSource.columns({ ...options, from: resume })).pipe(
+            Effect.provideService(ObjectStore, watched)
+          )
+          assert.deepStrictEqual(flat(rest), flat(all).slice(resume.offset))
+          assert.isAbove(least, bytes.length / 2)
+        })
+      )
+
+      it.effect("bounds what a CSV quote that is never closed can take, and a Parquet row group", () =>
+        Effect.gen(function* () {
+          const prefix = key("limits/")
+          const open = `id,note\n1,a\n2,"b\n${"3,c\n".repeat(200)}`
+          yield* put(`${prefix}1.csv`, open)
+          yield* put(`${prefix}2.ndjson`, '{"id":9}')
+          const schema = Schema.Struct({ id: Schema.Int, note: Schema.NullOr(Schema.String) })
+          for (const [maxLineBytes, tag] of [
+            [100, "BrokenObject"],
+            [10_000, "BadRow"]
+          ] as const) {
+            const options = { prefix, schema, maxLineBytes, rangeBytes: 64 }
+            const { batches, error } = yield* drain(ObjectSource.columns(options))
+            assert.deepStrictEqual([good(batches).map(({ id }) => id), reason(error)], [[1], tag])
+            const kept = yield* Stream.runCollect(ObjectSource.columns({ ...options, badRows: "keep" }))
+            assert.deepStrictEqual(
+              good(kept).map(({ id }) => id),
+              [1, 9]
+            )
+            assert.deepStrictEqual(
+              poison(kept).map(({ code }) => code),
+              ["malformed"]
+            )
+          }
+          const object = key("limits-parquet/1.parquet")
+          yield* put(object, yield* parquet(rowsFrom(0, 10)))
+          const { error } = yield* drain(
+            ObjectSource.columns({ prefix: key("limits-parquet/"), schema: Sale, maxRowGroupBytes: 100 })
+          )
+          assert.strictEqual(reason(error), "BrokenObject")
+          assert.include(error!.message, "more than maxRowGroupBytes 100")
         })
       )
 

@@ -132,10 +132,10 @@ const decoded = (
 /** A decoder of the whole for what one decoder handles in one go. */
 const whole = { push: (bytes: Uint8Array): ReadonlyArray<Segment> => [{ bytes, last: false }], atEnd: true }
 
-/** The bytes, decompressed when they begin as gzip or zstd do. */
+/** The bytes, decompressed when they begin as gzip or zstd do; `plain` when they don't. */
 export const decompress = Effect.fnUntraced(function* (
   input: Next<Uint8Array>
-): Effect.fn.Return<Next<Uint8Array>, Failure, Scope.Scope> {
+): Effect.fn.Return<{ readonly bytes: Next<Uint8Array>; readonly plain: boolean }, Failure, Scope.Scope> {
   let first = yield* input
   const [a, b, c, d] = first ?? []
   const replayed: Next<Uint8Array> = Effect.suspend(() => {
@@ -144,8 +144,12 @@ export const decompress = Effect.fnUntraced(function* (
     first = undefined
     return Effect.succeed(bytes)
   })
-  if (a === 0x1f && b === 0x8b) return yield* decoded("gzip", () => createGunzip({ chunkSize }), replayed, whole)
+  if (a === 0x1f && b === 0x8b)
+    return { bytes: yield* decoded("gzip", () => createGunzip({ chunkSize }), replayed, whole), plain: false }
   if (a === 0x28 && b === 0xb5 && c === 0x2f && d === 0xfd)
-    return yield* decoded("zstd", () => createZstdDecompress({ chunkSize }), replayed, new ZstdFrames())
-  return replayed
+    return {
+      bytes: yield* decoded("zstd", () => createZstdDecompress({ chunkSize }), replayed, new ZstdFrames()),
+      plain: false
+    }
+  return { bytes: replayed, plain: true }
 })

@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { Next } from "./Failure.ts"
-import { type Bad, badRow, keptBytes, type Reader, type TextRows } from "./Rows.ts"
+import { type Bad, badRow, keptBytes, type Position, type Reader, type TextRows } from "./Rows.ts"
 
 const empty = new Uint8Array(0)
 
@@ -24,22 +24,25 @@ const concat = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {
   return out
 }
 
-/** Reads lines of at most `maxLineBytes`, a longer one being a bad row, in batches of at most `maxRows`. */
+/** Reads lines of at most `maxLineBytes`, a longer one being a bad row, in batches of at most `maxRows`; `input` begins at `start`. */
 export const make = (
   input: Next<Uint8Array>,
-  { maxLineBytes, maxRows }: { readonly maxLineBytes: number; readonly maxRows: number }
-): Reader => {
+  options: { readonly maxLineBytes: number; readonly maxRows: number; readonly start: Position }
+): Required<Reader> => {
+  const { maxLineBytes, maxRows, start } = options
   let bytes: Uint8Array = empty
   let at = 0
   /** What comes after `bytes` and is here already. */
   let after: Uint8Array = empty
-  let line = 0
+  /** Bytes that came, with those before `start`. */
+  let received = start.byte
+  let line = start.line
   /** The beginning of a line whose end hasn't come. */
   let carry: Array<Uint8Array> = []
   let carried = 0
   /** The beginning of a line that is too long, while its end is sought. */
   let tooLong: Uint8Array | undefined
-  let atStart = true
+  let atStart = start.byte === 0
   let ended = false
   const tooLongBad: Bad = { code: "malformed", detail: `the line has more than ${maxLineBytes} bytes` }
 
@@ -54,16 +57,16 @@ export const make = (
     while (n < room) {
       const end = bytes.indexOf(10, at)
       if (end < 0) break
-      const start = at
+      const begins = at
       at = end + 1
       line++
-      const stop = end > start && bytes[end - 1] === 13 ? end - 1 : end
-      if (stop === start || (bytes[start]! <= 0x20 && isBlank(bytes, start, stop))) continue
-      starts[2 * n] = start - begin
+      const stop = end > begins && bytes[end - 1] === 13 ? end - 1 : end
+      if (stop === begins || (bytes[begins]! <= 0x20 && isBlank(bytes, begins, stop))) continue
+      starts[2 * n] = begins - begin
       starts[2 * n + 1] = stop - begin
-      if (stop - start > maxLineBytes) {
+      if (stop - begins > maxLineBytes) {
         ;(bad ??= new Map()).set(n, tooLongBad)
-        starts[2 * n + 1] = start + Math.min(keptBytes, maxLineBytes) - begin
+        starts[2 * n + 1] = begins + Math.min(keptBytes, maxLineBytes) - begin
       }
       lines[n++] = line
     }
@@ -81,6 +84,7 @@ export const make = (
 
   /** Takes bytes that came; gives the row of a line that was too long, when its end came with them. */
   const take = (chunk: Uint8Array): TextRows | undefined => {
+    received += chunk.length
     let from = atStart && chunk[0] === 0xef && chunk[1] === 0xbb && chunk[2] === 0xbf ? 3 : 0
     atStart = false
     const first = chunk.indexOf(10, from)
@@ -141,6 +145,7 @@ export const make = (
   return {
     next,
     line: () => line,
+    position: () => ({ byte: received - after.length - (bytes.length - at), line }),
     rest: () => tooLong ?? (carry.length === 0 ? empty : concat(carry).slice(0, keptBytes))
   }
 }

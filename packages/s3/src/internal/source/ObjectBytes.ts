@@ -55,16 +55,16 @@ export const readRange = (
   )
 }
 
-/** The object's bytes in order: ranges of `rangeBytes`, of which `readAhead` are under way while one is used. */
+/** The object's bytes in order from `start` on: ranges of `rangeBytes`, of which `readAhead` are under way while one is used. */
 export const open = Effect.fnUntraced(function* (
   store: Service,
   key: string,
   head: ObjectHead,
-  options: { readonly rangeBytes: number; readonly readAhead: number }
+  options: { readonly start: number; readonly rangeBytes: number; readonly readAhead: number }
 ): Effect.fn.Return<Next<Uint8Array>, never, Scope.Scope> {
   const scope = yield* Effect.scope
   const waiting: Array<Fiber.Fiber<Uint8Array, Failure>> = []
-  let at = 0
+  let at = options.start
   const fill = Effect.gen(function* () {
     while (at < head.size && waiting.length <= options.readAhead) {
       const end = Math.min(at + options.rangeBytes, head.size)

@@ -37,6 +37,12 @@ export interface TableRows {
 
 export type Rows = TextRows | TableRows
 
+/** A place between two lines: so many bytes and lines are before it. */
+export interface Position {
+  readonly byte: number
+  readonly line: number
+}
+
 /** Reads one object. */
 export interface Reader {
   readonly next: Next<Rows>
@@ -44,6 +50,8 @@ export interface Reader {
   readonly line: () => number
   /** What was read of the line at which a failure stands. */
   readonly rest: () => Uint8Array
+  /** Where the rows given so far end, if a reader can begin there. */
+  readonly position?: (() => Position) | undefined
 }
 
 /** How much of a bad row's bytes is kept. */

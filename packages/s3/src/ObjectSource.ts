@@ -217,8 +217,17 @@ const failing = (failure: Failure): Reader => ({
   rest: () => new Uint8Array(0)
 })
 
-const run = <A>(options: Options, form: Form): Stream.Stream<A, ObjectSourceError, ObjectStore> =>
-  Stream.fromPull(
+const checkLimits = (options: Options): void => {
+  for (const name of ["maxRows", "maxLineBytes", "maxRowGroupBytes", "rangeBytes", "readAhead"] as const) {
+    const [value, least] = [options[name], name === "readAhead" ? 0 : 1]
+    if (value !== undefined && !(Number.isSafeInteger(value) && value >= least))
+      throw new RangeError(`${name} is a whole number from ${least}, not ${value}`)
+  }
+}
+
+const run = <A>(options: Options, form: Form): Stream.Stream<A, ObjectSourceError, ObjectStore> => {
+  checkLimits(options)
+  return Stream.fromPull(
     Effect.gen(function* () {
       const store = yield* ObjectStore
       const outer = yield* Effect.scope
@@ -332,10 +341,11 @@ const run = <A>(options: Options, form: Form): Stream.Stream<A, ObjectSourceErro
       return pull
     })
   ).pipe(Stream.scoped)
+}
 
 /**
  * The rows of NDJSON and CSV objects as record values: lines as they are, and CSV rows as JSON objects (of texts, or by `schema` where it is
- * given). NDJSON isn't decoded, so a line that isn't JSON isn't bad here. A batch is a view that is valid until the next pull.
+ * given). NDJSON isn't decoded, so a line that isn't JSON isn't bad here. A batch is a view that is valid until the next pull. Throws a `RangeError` when a limit is no number for one.
  */
 export const records = (
   options: Options & { readonly schema?: TopicSchema.StructLike | TopicSchema.TopicSchema }
@@ -366,7 +376,10 @@ export const records = (
   return run(options, { columns, tables: false, finisher: () => Effect.succeed({ finish, failure: undefined }) })
 }
 
-/** The rows of objects in the column form, checked against the schema as a codec does. */
+/**
+ * The rows of objects in the column form, checked against the schema as a codec does. Throws a `TypeError` that names the field when one can't
+ * be a column, and a `RangeError` when a limit is no number for one.
+ */
 export const columns = (options: ColumnOptions): Stream.Stream<SourceBatch, ObjectSourceError, ObjectStore> => {
   const compiled = columnsOf(options.name ?? options.prefix, schemaOf(options.schema), options.partitions ?? [])
   const finisher = (key: string) =>

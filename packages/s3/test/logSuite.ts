@@ -75,8 +75,11 @@ export const logSuite = <E>(name: string, layer: Layer.Layer<ObjectStore, E>, ro
 
       it.effect("keeps offsets and identity over restarts, and finds what is new", () =>
         Effect.gen(function* () {
+          const empty = yield* describeTopic("grows")
+          assert.strictEqual(empty.partitions[0]!.end, 0)
           yield* fill("grows")
           const before = yield* describeTopic("grows")
+          assert.deepStrictEqual([before.id, before.partitions[0]!.end], [empty.id, 22])
           yield* put(`${root}/grows/5.ndjson`, numbers(22, 24))
           const after = yield* describeTopic("grows")
           assert.strictEqual(after.id, before.id)

@@ -685,6 +685,8 @@ export const sourceSuite = <E>(name: string, layer: Layer.Layer<ObjectStore, E>,
           const given = yield* Stream.runCollect(ObjectSource.columns({ ...options, format: "ndjson" }))
           assert.strictEqual(good(given).length, 1)
           const lines = yield* drain(ObjectSource.records({ prefix, format: "parquet" }))
+          assert.throws(() => ObjectSource.records({ prefix, maxRows: 0 }), RangeError)
+          assert.throws(() => ObjectSource.columns({ ...options, partitions: ["day"] }), TypeError)
           assert.strictEqual(reason(lines.error), "UnsupportedForm")
         })
       )
@@ -756,6 +758,17 @@ export const sourceSuite = <E>(name: string, layer: Layer.Layer<ObjectStore, E>,
           assert.deepStrictEqual(
             good(rest).map(({ id }) => id),
             [5]
+          )
+          // So it is when the object of the checkpoint itself is gone.
+          yield* store.delete(`${prefix}d.ndjson`)
+          const gone = yield* drain(ObjectSource.columns({ prefix, schema: Sale, from: resumes.at(-1) }))
+          assert.strictEqual(reason(gone.error), "ObjectChanged")
+          const after = yield* Stream.runCollect(
+            ObjectSource.columns({ prefix, schema: Sale, from: resumes.at(-1), past: "ignore" })
+          )
+          assert.deepStrictEqual(
+            flat(after).map(({ offset, row }) => [offset, row?.["id"]]),
+            [[4, 5]]
           )
         })
       )

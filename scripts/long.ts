@@ -11,6 +11,7 @@ const suites: ReadonlyArray<readonly [name: string, command: string]> = [
   ["sink, killed", "HEADRACE_SINK_KILLS=20 HEADRACE_SINK_ROUNDS=1000 npx vitest run packages/s3/test/ObjectSink."],
   ["goldens", "node examples/orders/golden.ts"],
   ["goldens of another seed", "node examples/orders/golden.ts --seed 7 --orders 300000 --partitions 3"],
+  ["revenue by region", "node examples/revenue-by-region/main.ts"],
   ["determinism", "node apps/headrace/test/determinism/run.ts --runs 1000"],
   ["guards", "node apps/headrace/test/guards/run.ts"],
   ["kill", "node apps/headrace/test/kill/run.ts --rounds 25"],

@@ -82,7 +82,7 @@ export interface Input {
 /** Where a source goes on with a partition. */
 export interface Position {
   readonly next: number
-  /** The checkpoint that came with the batch before `next`, or null. */
+  /** The checkpoint that came with the batch before `next`; null when there was none, as at the very beginning. */
   readonly resume: unknown
 }
 

@@ -2,7 +2,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as TopicSchema from "@headrace/core/TopicSchema"
 import * as ColumnReader from "@headrace/parquet/ColumnReader"
-import { MemoryObjectStore, ObjectSink, ObjectSinkError, ObjectStore, ObjectStoreError, Unknown } from "@headrace/s3"
+import {
+  MemoryObjectStore,
+  ObjectSink,
+  ObjectSinkError,
+  ObjectSource,
+  ObjectStore,
+  ObjectStoreError,
+  Unknown
+} from "@headrace/s3"
 import { type Point, SinkPoint } from "@headrace/s3/SinkPoint"
 import { Effect, Exit, Fiber, Random, Schema, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
@@ -363,6 +371,43 @@ describe("ObjectSink", () => {
       assert.isAbove(report.bytes / target, 100)
       assert.isAtMost(report.files, report.bytes / target + 2 * 24)
     }).pipe(Random.withSeed("a day")))
+
+  test("goes on from the checkpoint of a source of objects, which is kept with the commits", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      for (let object = 0; object < 3; object++) {
+        const lines = Array.from({ length: 40 }, (_, i) =>
+          JSON.stringify({ id: `${object}-${i}`, region: "eu", amount: i, ts: i * 600_000 })
+        )
+        yield* store.put(`in/${object}.ndjson`, new TextEncoder().encode(lines.join("\n")))
+      }
+      const small = { ...options, roll: { rows: 5 } }
+      const checkpoint = Schema.decodeUnknownEffect(ObjectSource.Checkpoint)
+      const sourceFrom = (sink: Pick<ObjectSink.ObjectSink, "start">) =>
+        Effect.gen(function* () {
+          const from = sink.start.get(0)
+          const resume = from === undefined || from.resume === null ? undefined : yield* checkpoint(from.resume)
+          return ObjectSource.columns({ prefix: "in/", schema, maxRows: 9, from: resume })
+        })
+      for (let crash = 0; crash < 4; crash++)
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const sink = yield* ObjectSink.make(small)
+            const source = yield* sourceFrom(sink)
+            yield* Stream.runForEach(Stream.take(source, 3), sink.write)
+            // What is old enough is committed, and some more isn't.
+            yield* TestClock.adjust("10 minutes")
+            yield* Stream.runForEach(Stream.take(source, 4), sink.write)
+          })
+        )
+      const sink = yield* ObjectSink.make(small)
+      assert.isAbove(sink.start.get(0)?.next ?? 0, 40)
+      yield* Stream.runForEach(yield* sourceFrom(sink), sink.write)
+      const report = yield* sink.flush
+      assert.deepInclude(report.partitions.get(0), { read: 120, written: 120 })
+      assert.strictEqual(new Set((yield* written(options)).map(({ id }) => id)).size, 120)
+      assert.strictEqual(report.rows, 120)
+    }))
 
   test("refuses options that can't be, and rules that what is committed wasn't written by", () =>
     Effect.gen(function* () {

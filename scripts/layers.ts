@@ -8,14 +8,14 @@ import { dirname, join } from "node:path"
 const root = join(import.meta.dirname, "..")
 const levels: Readonly<Record<string, number>> = {
   "@headrace/core": 0,
-  "@headrace/s3": 0,
   "@headrace/parquet": 0,
+  "@headrace/s3": 1,
   "@headrace/embedded": 1,
   "@headrace/kafka": 1,
-  "@headrace/iceberg": 1,
-  "@headrace/archive": 2,
-  "@headrace/kappa": 3,
-  headrace: 4
+  "@headrace/iceberg": 2,
+  "@headrace/archive": 3,
+  "@headrace/kappa": 4,
+  headrace: 5
 }
 
 const problems: Array<string> = []

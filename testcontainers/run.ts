@@ -26,7 +26,16 @@ interface Suite {
 
 const suites: Readonly<Record<string, Suite>> = {
   iceberg: { needs: "python", files: ["packages/iceberg/test/Kill", "packages/iceberg/test/PyIceberg"] },
-  kafka: { needs: "broker", files: ["packages/kafka/test/", "apps/headrace/test/kafka/", "testcontainers/test/Kafka"] },
+  kafka: {
+    needs: "broker",
+    files: [
+      "packages/kafka/test/",
+      "apps/headrace/test/kafka/",
+      "examples/kafka-to-s3/test/",
+      "examples/s3-to-kafka/test/",
+      "testcontainers/test/Kafka"
+    ]
+  },
   s3: {
     needs: "s3",
     files: [

@@ -8,6 +8,8 @@ import type { Header } from "./Batch.ts"
 export type PoisonCode =
   /** The value isn't JSON, or isn't an object. */
   | "not-json"
+  /** A row that its file's format doesn't allow: another number of cells than the header has, a line that is too long, a file that is cut short. */
+  | "malformed"
   /** A declared field is absent. */
   | "missing-field"
   /** A field has another type than declared. */

@@ -24,6 +24,7 @@ import {
   type OffsetAt,
   type TopicInfo
 } from "./Driver.ts"
+import * as Elapsed from "./internal/Elapsed.ts"
 import * as GroupSource from "./internal/GroupSource.ts"
 import { patiently } from "./internal/Patience.ts"
 import { answerBytes, SourcePlan } from "./internal/SourcePlan.ts"

@@ -1,0 +1,33 @@
+/**
+ * A writer that the kill test starts: two partitions of rows into a folder by hour, in batches, from where the sink is. It kills itself with
+ * SIGKILL at the given point, when it comes there for the given time. Arguments: folder, point, times.
+ */
+import { FolderObjectStore, ObjectSink } from "@headrace/s3"
+import { SinkPoint } from "@headrace/s3/SinkPoint"
+import { Effect, Stream } from "effect"
+import { killOptions, killRows } from "./sinkKill.ts"
+import { batchOf } from "./sinkRows.ts"
+
+const [folder, point, times] = process.argv.slice(2)
+let left = Number(times)
+
+const source = (start: ObjectSink.ObjectSink["start"]) =>
+  Stream.fromIterable(
+    killRows.flatMap((rows, partition) => {
+      const first = start.get(partition)?.next ?? 0
+      const inputs: Array<ObjectSink.Input> = []
+      for (let at = first; at < rows.length; at += 50)
+        inputs.push({ batch: batchOf(partition, at, rows.slice(at, at + 50)), resume: { row: at + 50 } })
+      return inputs
+    })
+  )
+
+const program = ObjectSink.run(killOptions, source).pipe(
+  Effect.provideService(SinkPoint, (at) =>
+    Effect.sync(() => {
+      if (at === point && --left === 0) process.kill(process.pid, "SIGKILL")
+    })
+  ),
+  Effect.provide(FolderObjectStore.layer({ path: folder! }))
+)
+await Effect.runPromise(program)

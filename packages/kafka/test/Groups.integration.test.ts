@@ -248,7 +248,8 @@ withBroker((brokers) => {
               yield* within(Effect.promise(() => first.said("stops")))
               const heir = yield* begin({ ...job, transactionalId: yield* unique("id") })
               yield* within(Effect.promise(() => heir.said("ready")))
-              if (signal === "SIGSTOP") first.child.kill("SIGCONT")
+              // Past the child: Deno's sends one signal, and the last one is to be SIGKILL.
+              if (signal === "SIGSTOP") process.kill(first.child.pid!, "SIGCONT")
               // With a transaction that is over the producer is done for; else the batch is another's.
               const found = at === "records" ? "lost" : "failed"
               if (signal === "SIGSTOP") yield* within(Effect.promise(() => first.said(found)))

@@ -116,7 +116,7 @@ interface Outage {
 
 const outages: ReadonlyArray<Outage> = [
   // Longer than a request's time-out: answers are lost, and requests repeated.
-  { name: "frozen for 4 s", begin: (broker) => broker.pause, millis: 4_000, end: (broker) => broker.resume },
+  { name: "frozen for 5 s", begin: (broker) => broker.pause, millis: 5_000, end: (broker) => broker.resume },
   { name: "SIGKILL and start", begin: (broker) => broker.kill9, millis: 0, end: (broker) => broker.start },
   { name: "SIGTERM and start", begin: (broker) => broker.stop, millis: 0, end: (broker) => broker.start },
   { name: "another port", begin: (broker) => broker.stop, millis: 0, end: (broker) => broker.move }
@@ -153,9 +153,7 @@ const suffer = (broker: Kafka.Broker, states: ReadonlyArray<State>, { begin, end
 /** A writer and a reader of a topic of their own. Each ends only by failing, until all is over and read. */
 const drive = (state: State) =>
   Effect.gen(function* () {
-    const { admin } = yield* KafkaDriver
     const { topic } = state
-    yield* admin.createTopic(topic, { partitions })
     const check = inOrder()
     const reading = Stream.runForEach(KafkaSource.stream({ topic, maxWaitMillis: 100 }), (batch) =>
       Effect.map(Clock.currentTimeMillis, (now) => {
@@ -193,6 +191,10 @@ withBroker(() => {
             const at = { acknowledgedAt: 0, readAt: 0 }
             return { how: how as How, topic: `outage.${i}`, acknowledged: 0, read: 0, over: false, restarts: 0, ...at }
           })
+          const create = KafkaDriver.use(({ admin }) =>
+            Effect.forEach(states, ({ topic }) => admin.createTopic(topic, { partitions }))
+          )
+          yield* Effect.provide(create, layer({ brokers: [broker.bootstrap] }))
           const suffering = Effect.gen(function* () {
             yield* until(() => states.every((state) => state.acknowledged > 10 * chunk && state.read > 0))
             const lines: Array<string> = []
@@ -206,8 +208,8 @@ withBroker(() => {
             Effect.provide(
               layer({
                 brokers: [broker.bootstrap, broker.next],
-                requestTimeoutMillis: 1_500,
-                connectTimeoutMillis: 1_500
+                requestTimeoutMillis: 3_000,
+                connectTimeoutMillis: 3_000
               })
             )
           )

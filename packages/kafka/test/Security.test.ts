@@ -106,6 +106,20 @@ describe("security options", () => {
     assert.notInclude(inspect(error, { depth: 9 }), secret)
   })
 
+  it("say what to do about a certificate, in each runtime's words", () => {
+    for (const [said, todo] of [
+      ["received fatal alert: BadCertificate", "tls.cert and tls.key"],
+      ["SSL routines:ssl3_read_bytes:tlsv13 alert certificate required", "tls.cert and tls.key"],
+      ["invalid peer certificate: UnknownIssuer", "tls.ca"],
+      ["self-signed certificate in certificate chain", "tls.ca"],
+      ["Hostname/IP does not match certificate's altnames", "tls.serverName"]
+    ] as const) {
+      const { reason } = failureOf(settings({ tls: true }), { host: "kafka", port: 9093 }, new Error(said))
+      assert.strictEqual(reason._tag, "AuthenticationFailed")
+      assert.include(reason.message, todo)
+    }
+  })
+
   it("tell a refusal from a broker that isn't there", () => {
     const failure = (message: string) => failureOf(settings({}), { host: "::1", port: 9 }, new Error(message))
     assert.deepInclude(failure("connect ECONNREFUSED").reason, { _tag: "BrokerUnavailable", address: "[::1]:9" })

@@ -73,7 +73,7 @@ const hints: ReadonlyArray<readonly [found: RegExp, todo: string]> = [
     "the broker's certificate is for another name: connect to that one, or set tls.serverName"
   ],
   [
-    /certificate[ _]required|bad[ _]certificate/i,
+    /certificate[ _]?required|bad[ _]?certificate/i,
     "the broker wants a client's certificate that it trusts: set tls.cert and tls.key"
   ],
   [

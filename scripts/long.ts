@@ -24,8 +24,8 @@ const suites: ReadonlyArray<readonly [name: string, command: string]> = [
     "integration",
     "HEADRACE_KILLS=25 HEADRACE_OUTAGE_RECORDS=420000 HEADRACE_MEMORY_BYTES=10000000000 HEADRACE_S3_RACE_ROUNDS=200 node testcontainers/run.ts --require"
   ],
-  ["integration on Bun", "node testcontainers/run.ts kafka --require --runtime bun"],
-  ["integration on Deno", "node testcontainers/run.ts kafka --require --runtime deno"],
+  ["integration on Bun", "node testcontainers/run.ts kafka s3 --require --runtime bun"],
+  ["integration on Deno", "node testcontainers/run.ts kafka s3 --require --runtime deno"],
   ["log benchmark", "node benchmarks/main.ts log --json"],
   [
     "rebalance churn",

@@ -1,11 +1,11 @@
 /**
- * `pnpm test:integration [suite …] [--runtime node|bun|deno] [--mode docker|process] [--file PATH]… [--require] [-- options for Vitest]`: starts
+ * `pnpm test:integration [suite …] [--runtime node|bun|deno] [--mode docker|process] [--file PATH]… [--short] [--require] [-- options for Vitest]`: starts
  * what the suites need, runs their `*.integration.test.ts` files, or only those that `--file` names, and stops it again.
  *
  * The S3 servers are versitygw, in Docker if that answers, else as a process, and S3Proxy, a process; tests find them in `HEADRACE_S3_VERSITYGW` and
  * `HEADRACE_S3_S3PROXY`. Kafka runs in Docker if that answers, else as a process from Maven jars if Java and Maven are there; tests find it in `HEADRACE_KAFKA`.
  * PyIceberg runs in a virtual environment; tests find its Python in `HEADRACE_PYTHON`. A suite whose needs this machine lacks isn't run,
- * which fails only with `--require` or `HEADRACE_REQUIRE=1`; a skipped test does too. The last line counts tests.
+ * which fails only with `--require` or `HEADRACE_REQUIRE=1`; a skipped test does too. `--short` leaves the suites of endurance out. The last line counts tests.
  */
 import { spawn } from "node:child_process"
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
@@ -46,6 +46,8 @@ const suites: Readonly<Record<string, Suite>> = {
     ]
   }
 }
+/** Suites that wait or copy for minutes, whose subject is the protocol and not the runtime. */
+const endurance = ["Churn", "Memory", "Outage", "Golden"]
 const root = join(import.meta.dirname, "..")
 const config = ["--config", "testcontainers/vitest.config.ts"]
 const runtimes: Readonly<Record<string, () => readonly [string, ReadonlyArray<string>]>> = {
@@ -63,9 +65,11 @@ const { positionals, values } = parseArgs({
     runtime: { type: "string", default: "node" },
     mode: { type: "string" },
     file: { type: "string", multiple: true },
+    short: { type: "boolean", default: false },
     require: { type: "boolean", default: process.env["HEADRACE_REQUIRE"] === "1" }
   }
 })
+const leftOut = values.short ? [`--exclude=**/{${endurance.join(",")}}.integration.test.ts`] : []
 const forVitest = split < 0 ? [] : process.argv.slice(split + 1)
 const wanted = positionals.length === 0 ? Object.keys(suites) : positionals
 const modes = Kafka.modes.filter((mode) => values.mode === undefined || values.mode === mode)
@@ -73,7 +77,7 @@ const runtime = runtimes[values.runtime]
 if (runtime === undefined || modes.length === 0 || wanted.some((name) => suites[name] === undefined)) {
   console.error(
     `usage: pnpm test:integration [${Object.keys(suites).join(" | ")}] [--runtime ${Object.keys(runtimes).join("|")}] ` +
-      `[--mode ${Kafka.modes.join("|")}] [--file PATH] [--require] [-- options for Vitest]`
+      `[--mode ${Kafka.modes.join("|")}] [--file PATH] [--short] [--require] [-- options for Vitest]`
   )
   process.exit(1)
 }
@@ -94,7 +98,7 @@ type Environment = Readonly<Record<string, string>>
 const runTests = (files: ReadonlyArray<string>, environment: Environment) =>
   Effect.callback<number>((resume) => {
     const [command, args] = runtime()
-    const child = spawn(command, [...args, ...files, ...reporters, ...forVitest], {
+    const child = spawn(command, [...args, ...files, ...leftOut, ...reporters, ...forVitest], {
       cwd: root,
       stdio: "inherit",
       env: { ...process.env, ...environment }

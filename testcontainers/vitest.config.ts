@@ -1,4 +1,4 @@
-/** The integration suites, one file after the other on one broker; `run.ts` starts it and chooses the files. */
+/** The integration suites, two files at a time: most of their time is waiting. `run.ts` starts the servers that they share, and chooses the files. */
 import { join } from "node:path"
 import { defineConfig } from "vitest/config"
 
@@ -11,6 +11,6 @@ export default defineConfig({
     ],
     testTimeout: 120_000,
     hookTimeout: 300_000,
-    fileParallelism: false
+    maxWorkers: 2
   }
 })

@@ -35,7 +35,8 @@ const suites: ReadonlyArray<readonly [name: string, command: string]> = [
   ["Kafka benchmark", "node benchmarks/main.ts kafka --json"],
   ["live benchmark", "node benchmarks/main.ts live --json"],
   ["latency benchmark", "node benchmarks/main.ts latency --json"],
-  ["S3 benchmark", "node benchmarks/main.ts s3 --json"]
+  ["S3 benchmark", "node benchmarks/main.ts s3 --json"],
+  ["archive benchmark", "node benchmarks/main.ts archive --json"]
 ]
 
 const root = join(import.meta.dirname, "..")

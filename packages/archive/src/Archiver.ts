@@ -232,9 +232,7 @@ const commitRound = (
     const files = round.flatMap((w) => w.file ?? [])
     const next = yield* Commit.append(table, {
       files,
-      summary: Object.fromEntries(
-        round.map((w) => [`headrace.range.${w.partition}`, `${w.range.begin}-${w.range.end}`])
-      ),
+      summary: Coverage.summary(round.map((w) => [w.partition, w.range])),
       setProperties: (snapshotId) => ({ [Coverage.property]: Coverage.print(after, snapshotId) }),
       validate: (current) => {
         const found = Coverage.read(current)

@@ -29,7 +29,7 @@ const rowOf = (i: number) => ({
   n: i - 20_000,
   word: i % 11 === 0 ? null : `w${i % 7}`,
   line: i % 13 === 0 ? null : `${i} é😀 ${"x".repeat(i % 100)}`,
-  half: i % 5 === 0 ? null : i % 3 === 0 ? -0 : i / 2,
+  half: i % 5 === 0 ? null : i % 3 === 0 ? (i % 2 === 0 ? -0 : 0) : i / 2,
   blob: i % 17 === 0 ? null : Buffer.from(`${"b".repeat(i % 90)}${i}`),
   flag: i % 4 === 0 ? null : i % 3 === 0,
   at: i % 6 === 0 ? null : -1_000_000 + i * 1_001,

@@ -8,45 +8,14 @@
  */
 import { rmSync } from "node:fs"
 import { join } from "node:path"
-import { BatchBuilder } from "@headrace/core/Batch"
-import { EventLog } from "@headrace/core/EventLog"
-import { KafkaDriver } from "@headrace/kafka/Driver"
 import { Effect } from "effect"
-import * as Orders from "example-orders/Orders"
 import * as Kafka from "integration-suite/Kafka"
 import { fingerprint, totalOf } from "./Cells.ts"
 import { metric, ratio, type Result, Steps } from "./harness.ts"
 import * as Java from "./kafka/Java.ts"
+import * as OrdersTopic from "./kafka/OrdersTopic.ts"
 import * as View from "./kafka/View.ts"
-import { partitions, withFolder } from "./Projects.ts"
-
-/** Of a batch in the topic. */
-const batchRecords = 1_000
-
-/** Writes orders to the topic `orders`, order `i` to partition `i % partitions`; gives how many are completed. */
-const prepare = (rows: number) =>
-  Effect.gen(function* () {
-    const log = yield* EventLog
-    yield* log.createTopic("orders", { partitions })
-    const { send } = yield* (yield* KafkaDriver).producer()
-    const builders = Array.from({ length: partitions }, () => new BatchBuilder(batchRecords, batchRecords * 200))
-    const cursor = new Orders.Cursor({ rows })
-    let completed = 0
-    for (let more = true; more;) {
-      more = false
-      for (let n = 0; n < partitions * batchRecords && cursor.next(); n++) {
-        more = true
-        const { order } = cursor
-        if (order.status === "completed") completed++
-        builders[order.index % partitions]!.add(Orders.orderId(order.index), Orders.json(order), order.ts)
-      }
-      const items = builders.flatMap((builder, partition) =>
-        builder.count === 0 ? [] : [{ topic: "orders", partition, records: builder.take() }]
-      )
-      if (items.length > 0) yield* send(items)
-    }
-    return completed
-  }).pipe(Effect.scoped)
+import { withFolder } from "./Projects.ts"
 
 /** Kafka Streams from the beginning: seconds, and its cells. */
 const streams = async (broker: string, state: string, application: string, completed: number) => {
@@ -61,7 +30,7 @@ const thousands = (rate: number): string => `${Math.round(rate / 1000)} k record
 const measure = async (broker: string, folder: string, reduced: boolean): Promise<Result> => {
   const [rows, rounds] = reduced ? [500_000, 3] : [5_000_000, 7]
   const steps = new Steps(rounds + 1)
-  const completed = await Effect.runPromise(prepare(rows).pipe(Effect.provide(View.log(broker))))
+  const { completed } = await Effect.runPromise(OrdersTopic.prepare(rows).pipe(Effect.provide(View.log(broker))))
   steps.done(`topic of ${rows} orders`)
   const figures = { ours: [] as Array<number>, output: [] as Array<number>, streams: [] as Array<number> }
   const found = {

@@ -3,6 +3,7 @@ import { parseArgs } from "node:util"
 import { type Result, round3 } from "./harness.ts"
 
 const benches: Readonly<Record<string, () => Promise<{ readonly run: (reduced: boolean) => Promise<Result> }>>> = {
+  archive: () => import("./archive.ts"),
   kafka: () => import("./kafka.ts"),
   latency: () => import("./latency.ts"),
   live: () => import("./live.ts"),

@@ -12,6 +12,7 @@ const suites: ReadonlyArray<readonly [name: string, command: string]> = [
   ["unit suites on Bun", "bun node_modules/vitest/vitest.mjs run --pool=threads"],
   ["unit suites on Deno", "deno run -A npm:vitest run"],
   ["sink, killed", "HEADRACE_SINK_KILLS=20 HEADRACE_SINK_ROUNDS=1000 vitest run packages/s3/test/ObjectSink."],
+  ["commits, their cost", "HEADRACE_COMMITS=1000 vitest run packages/iceberg/test/Growth.test.ts"],
   ["goldens", "node examples/orders/golden.ts"],
   ["goldens of another seed", "node examples/orders/golden.ts --seed 7 --orders 300000 --partitions 3"],
   ["revenue by region", "node examples/revenue-by-region/main.ts"],
@@ -35,7 +36,8 @@ const suites: ReadonlyArray<readonly [name: string, command: string]> = [
   ["Kafka benchmark", "node benchmarks/main.ts kafka --json"],
   ["live benchmark", "node benchmarks/main.ts live --json"],
   ["latency benchmark", "node benchmarks/main.ts latency --json"],
-  ["S3 benchmark", "node benchmarks/main.ts s3 --json"]
+  ["S3 benchmark", "node benchmarks/main.ts s3 --json"],
+  ["archive benchmark", "node benchmarks/main.ts archive --json"]
 ]
 
 const root = join(import.meta.dirname, "..")

@@ -13,10 +13,11 @@
  * Declared columns may be null in the table whatever the schema says, since records that don't decode are there too.
  */
 import type { Column, ColumnBatch, Header, RecordBatch } from "@headrace/core/Batch"
-import { emptyColumn, Kind, keyOf, valueOf } from "@headrace/core/Batch"
+import { emptyColumn, Kind } from "@headrace/core/Batch"
 import type { ColumnType, TopicSchema } from "@headrace/core/TopicSchema"
 import type { Field, ColumnType as TableType } from "@headrace/iceberg/Field"
 import type { PartitionBy } from "@headrace/iceberg/PartitionSpec"
+import type * as ColumnWriter from "@headrace/parquet/ColumnWriter"
 
 /** Values of `__kind`, by `Kind`. */
 export const kinds = ["decoded", "raw", "tombstone"] as const
@@ -74,57 +75,30 @@ const withNulls = (column: Column, kinds: Uint8Array | undefined): Column => {
   return out
 }
 
-/** The archive's columns of a batch. The bytes of keys and values are copied once, as a whole. */
+/** The archive's columns of a batch. Keys and values are ranges of the batch's own bytes. */
 export const toColumns = (
   schema: TopicSchema,
   batch: RecordBatch,
   decoded: ColumnBatch,
   arrived: number
-): Record<string, Column> => {
+): ColumnWriter.Columns => {
   const n = batch.count
-  // A Buffer's slice would be a view.
-  const own: RecordBatch = { ...batch, bytes: new Uint8Array(batch.bytes) }
   const constant = (value: number) => new Float64Array(n).fill(value)
-  const keys = emptyColumn<Uint8Array | null>(n)
-  const values = emptyColumn<Uint8Array | null>(n)
   const headers = emptyColumn<ReadonlyArray<Header> | null>(n).fill(null)
   const names = emptyColumn<string>(n).fill(kinds[Kind.decoded]!)
-  for (let i = 0; i < n; i++) {
-    keys[i] = keyOf(own, i)
-    values[i] = valueOf(own, i)
-    if (batch.headers !== undefined) headers[i] = batch.headers[i]!
-    if (decoded.kinds !== undefined) names[i] = kinds[decoded.kinds[i]!]!
-  }
-  const columns: Record<string, Column> = {
+  if (batch.headers !== undefined) for (let i = 0; i < n; i++) headers[i] = batch.headers[i]!
+  if (decoded.kinds !== undefined) for (let i = 0; i < n; i++) names[i] = kinds[decoded.kinds[i]!]!
+  const columns: Record<string, ColumnWriter.Columns[string]> = {
     __partition: constant(batch.partition),
     __offset: decoded.offsets,
-    __timestamp: batch.timestamps.slice(),
+    __timestamp: batch.timestamps,
     __timestamp_type: constant(0),
-    __key: keys,
+    __key: { bytes: batch.bytes, ranges: batch.keys },
     __headers: headers,
     __arrived: constant(arrived),
     __kind: names,
-    __value: values
+    __value: { bytes: batch.bytes, ranges: batch.values }
   }
   for (const { name } of schema.columns) columns[name] = withNulls(decoded.columns[name]!, decoded.kinds)
   return columns
-}
-
-/** Batches of columns put one after the other. */
-export const concat = (parts: ReadonlyArray<Readonly<Record<string, Column>>>): Readonly<Record<string, Column>> => {
-  if (parts.length === 1) return parts[0]!
-  const out: Record<string, Column> = {}
-  for (const name of Object.keys(parts[0]!)) {
-    const columns = parts.map((p) => p[name]!)
-    if (columns.every((c) => c instanceof Float64Array)) {
-      const all = new Float64Array(columns.reduce((n, c) => n + c.length, 0))
-      let at = 0
-      for (const c of columns) {
-        all.set(c, at)
-        at += c.length
-      }
-      out[name] = all
-    } else out[name] = columns.flatMap((c) => Array.from(c as ArrayLike<unknown>))
-  }
-  return out
 }

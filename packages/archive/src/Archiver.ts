@@ -1,8 +1,8 @@
 /**
  * Archiving a topic: its records from where the archive ends, as Parquet files of an Iceberg table, exactly once.
  *
- * A round takes at most `fileRows` records of each partition, one file a partition, and commits them with what they cover: the ranges in the
- * snapshot's summary and the whole vector in a table property of the same commit (rule 3). The commit requires the vector to be the one
+ * A round takes at most `fileRows` records and `fileBytes` bytes of each partition, one file a partition, and commits them with what they
+ * cover: the ranges in the snapshot's summary and the whole vector in a table property of the same commit (rule 3). The commit requires the vector to be the one
  * that the round started from; otherwise another archiver was there, and the round's files are deleted (rule 7).
  *
  * Crash table.
@@ -16,7 +16,7 @@
  *
  * A round that fails without dying deletes its files, unless it is unknown whether they were committed.
  */
-import type { Column } from "@headrace/core/Batch"
+import type { RecordBatch } from "@headrace/core/Batch"
 import type { Codec, CodecError } from "@headrace/core/Codec"
 import { EventLog, type EventLogError, type TopicDescription } from "@headrace/core/EventLog"
 import * as Commit from "@headrace/iceberg/Commit"
@@ -46,8 +46,12 @@ export interface Options {
   readonly until?: ReadonlyMap<number, number>
   /** Records of a file at most (a file holds the records of so many offsets). Default 1,000,000. */
   readonly fileRows?: number
+  /** A file ends when it has so many bytes. Default 256 MiB. */
+  readonly fileBytes?: number
   /** A row group is closed when it has so many records. Default 65,536. */
   readonly rowGroupRows?: number
+  /** A row group is closed when its keys and values have so many bytes. Default 32 MiB. */
+  readonly rowGroupBytes?: number
   readonly onProgress?: (records: number) => Effect.Effect<void>
 }
 
@@ -112,6 +116,13 @@ interface Written {
 /** Records that are decoded at a time. */
 const maxRecords = 8_192
 
+/** Bytes of a batch's keys and values. A null takes none: both ends of its range are -1. */
+const bytesOf = ({ count, keys, values }: RecordBatch): number => {
+  let sum = 0
+  for (let i = 0; i < 2 * count; i += 2) sum += keys[i + 1]! - keys[i]! + values[i + 1]! - values[i]!
+  return sum
+}
+
 /** Writes one file with the records of `[from, until)` of a partition, as far as `fileRows` offsets; gives what it covers. */
 const writeFile = (
   options: Options,
@@ -122,7 +133,8 @@ const writeFile = (
   arrived: number
 ) =>
   Effect.gen(function* () {
-    const { codec, fileRows = 1_000_000, rowGroupRows = 65_536, topic } = options
+    const { codec, fileBytes = 256 << 20, fileRows = 1_000_000, topic } = options
+    const { rowGroupBytes = 32 << 20, rowGroupRows = 65_536 } = options
     const log = yield* EventLog
     const store = yield* ObjectStore
     const fields = yield* Table.fields(table)
@@ -130,39 +142,40 @@ const writeFile = (
     const key = `data/partition-${partition}/${from}-${id}.parquet`
     const upload = yield* store.openWrite(`${table.prefix}/${key}`)
     const chunks: Array<Uint8Array> = []
+    let size = 0
     const writer = yield* ColumnWriter.make({
       schema: fields,
       name: key,
       keyValueMetadata: { [ArchiveSchema.fingerprintKey]: codec.schema.fingerprint },
-      sink: (chunk) => void chunks.push(chunk)
+      sink: (chunk) => {
+        chunks.push(chunk)
+        size += chunk.length
+      }
     })
     const flush = Effect.suspend(() =>
       Effect.forEach(chunks.splice(0), (chunk) => upload.write(chunk), { discard: true })
     )
 
     const names = codec.schema.columns.map((c) => c.name)
-    let pending: Array<Readonly<Record<string, Column>>> = []
-    let waiting = 0
+    const group = { rows: 0, bytes: 0 }
     let records = 0
     let next = from
-    const writeRowGroup = Effect.gen(function* () {
-      const columns = ArchiveSchema.concat(pending)
-      const rows = waiting
-      pending = []
-      waiting = 0
-      yield* writer.writeRowGroup(columns, rows)
-      yield* flush
+    const endRowGroup = Effect.suspend(() => {
+      group.rows = group.bytes = 0
+      return Effect.andThen(writer.endRowGroup, flush)
     })
     const bounds = { from, until: Math.min(until, from + fileRows), maxRecords: Math.min(maxRecords, rowGroupRows) }
     yield* log.read({ topic, partition, ...bounds }).pipe(
+      Stream.takeWhile(() => size < fileBytes),
       Stream.runForEach((batch) =>
         Effect.gen(function* () {
           const decoded = yield* codec.decode(batch, names)
-          pending.push(ArchiveSchema.toColumns(codec.schema, batch, decoded, arrived))
-          waiting += batch.count
+          yield* writer.append(ArchiveSchema.toColumns(codec.schema, batch, decoded, arrived), batch.count)
+          group.rows += batch.count
+          group.bytes += bytesOf(batch)
           records += batch.count
           next = batch.next
-          if (waiting >= rowGroupRows) yield* writeRowGroup
+          if (group.rows >= rowGroupRows || group.bytes >= rowGroupBytes) yield* endRowGroup
           if (options.onProgress !== undefined) yield* options.onProgress(batch.count)
         })
       )
@@ -170,7 +183,6 @@ const writeFile = (
     const range = { begin: from, end: next }
     // A stretch without records is covered without a file; closing the scope drops the upload.
     if (records === 0) return { partition, range, records, file: undefined } satisfies Written
-    if (waiting > 0) yield* writeRowGroup
     const summary = yield* writer.finish()
     yield* flush
     yield* upload.finish
@@ -220,9 +232,7 @@ const commitRound = (
     const files = round.flatMap((w) => w.file ?? [])
     const next = yield* Commit.append(table, {
       files,
-      summary: Object.fromEntries(
-        round.map((w) => [`headrace.range.${w.partition}`, `${w.range.begin}-${w.range.end}`])
-      ),
+      summary: Coverage.summary(round.map((w) => [w.partition, w.range])),
       setProperties: (snapshotId) => ({ [Coverage.property]: Coverage.print(after, snapshotId) }),
       validate: (current) => {
         const found = Coverage.read(current)

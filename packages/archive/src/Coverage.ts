@@ -73,8 +73,10 @@ const moved = (metadata: Metadata.TableMetadata, snapshot: Metadata.SnapshotId |
   return `snapshot ${at} was committed by another writer (${operation ?? "unknown"}), so the offsets that it holds aren't known: roll it back to snapshot ${snapshot ?? "none"}`
 }
 
-/** Reads the coverage of a table, or says why it can't be trusted. */
-export const read = (metadata: Metadata.TableMetadata): Result.Result<Coverage, string> => {
+/** What the property says, whether or not it can be trusted; and the snapshot that it was committed with. */
+export const stored = (
+  metadata: Metadata.TableMetadata
+): Result.Result<{ readonly coverage: Coverage; readonly snapshot: Metadata.SnapshotId | undefined }, string> => {
   const text = Metadata.property(metadata, property)
   if (text === undefined) return Result.fail(`the table has no property "${property}": it isn't an archive of Headrace`)
   const found = parseFormat(text)
@@ -82,17 +84,36 @@ export const read = (metadata: Metadata.TableMetadata): Result.Result<Coverage, 
     return Result.fail(
       `it was written by a newer version (format ${found.success.format}, this one reads ${format}): upgrade Headrace`
     )
-  const stored = parse(text)
-  if (Result.isFailure(stored))
-    return Result.fail(`the property "${property}" can't be read: ${stored.failure.message}`)
-  const { arrived, partitions, records, snapshot, topic, topicId } = stored.success
-  const problem = moved(metadata, snapshot ?? undefined)
-  if (problem !== undefined) return Result.fail(problem)
-  return Result.succeed({
-    topic,
-    topicId,
-    records,
-    arrived,
-    ranges: new Map(partitions.map(({ partition, begin, end }) => [partition, { begin, end }]))
+  const parsed = parse(text)
+  if (Result.isFailure(parsed))
+    return Result.fail(`the property "${property}" can't be read: ${parsed.failure.message}`)
+  const { arrived, partitions, records, snapshot, topic, topicId } = parsed.success
+  const ranges = new Map(partitions.map(({ partition, begin, end }) => [partition, { begin, end }]))
+  return Result.succeed({ coverage: { topic, topicId, records, arrived, ranges }, snapshot: snapshot ?? undefined })
+}
+
+/** Reads the coverage of a table, or says why it can't be trusted. */
+export const read = (metadata: Metadata.TableMetadata): Result.Result<Coverage, string> =>
+  Result.flatMap(stored(metadata), ({ coverage, snapshot }) => {
+    const problem = moved(metadata, snapshot)
+    return problem === undefined ? Result.succeed(coverage) : Result.fail(problem)
   })
+
+const rangeKey = "headrace.range."
+
+/** The summary of a commit that covers these ranges. */
+export const summary = (ranges: Iterable<readonly [partition: number, range: Range]>): Record<string, string> =>
+  Object.fromEntries([...ranges].map(([partition, { begin, end }]) => [`${rangeKey}${partition}`, `${begin}-${end}`]))
+
+/** The ranges that a commit of ours covers, by its summary; `undefined` of another writer's. */
+export const rangesOf = ({ summary: own }: Metadata.Snapshot): ReadonlyMap<number, Range> | undefined => {
+  const entries = Object.entries(own).filter(([key]) => key.startsWith("headrace."))
+  if (entries.length === 0) return undefined
+  return new Map(
+    entries.flatMap(([key, value]) => {
+      const [partition, range] = [/^\d+$/.exec(key.slice(rangeKey.length)), /^(\d+)-(\d+)$/.exec(value)]
+      if (!key.startsWith(rangeKey) || partition === null || range === null) return []
+      return [[Number(partition[0]), { begin: Number(range[1]), end: Number(range[2]) }] as const]
+    })
+  )
 }

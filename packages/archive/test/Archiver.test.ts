@@ -5,6 +5,8 @@ import { JsonCodec, TopicSchema } from "@headrace/core"
 import { EventLog } from "@headrace/core/EventLog"
 import { FileCatalog, Metadata } from "@headrace/iceberg"
 import { CommitPoint } from "@headrace/iceberg/CommitPoint"
+import { ColumnReader } from "@headrace/parquet"
+import { ObjectStore } from "@headrace/s3"
 import { Effect, Result, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as f from "./fixtures.ts"
@@ -30,6 +32,41 @@ const overtaken = <A, E, R>(zombie: Effect.Effect<A, E, R>, other: Effect.Effect
     )
     return Effect.provideService(zombie, CommitPoint, (point) => (point === "after-manifest" ? asleep : Effect.void))
   })
+
+/** Records of each row group, by file in the order of their offsets. */
+const rowGroups = Effect.gen(function* () {
+  const store = yield* ObjectStore
+  const files = [...new Set((yield* f.inTable).map((row) => row.file))]
+  return yield* Effect.forEach(files, (file) =>
+    Effect.gen(function* () {
+      const parquet = yield* ColumnReader.open(ColumnReader.fromBytes(file, yield* store.get(file)))
+      return parquet.rowGroups.map((g) => g.rowCount)
+    })
+  )
+})
+
+describe("Archiver, sizes", () => {
+  it.effect("ends a file when it has its bytes, and goes on in another", () =>
+    Effect.gen(function* () {
+      yield* f.topic(10)
+      const { commits, files } = yield* f.archive({ fileRows: 1_000, fileBytes: 1 })
+      assert.deepStrictEqual([commits, files], [3, 3])
+      assert.deepStrictEqual(yield* rowGroups, [[4], [4], [2]])
+      yield* complete
+    }).pipe(Effect.provide(f.memory))
+  )
+
+  it.effect("ends a row group when its keys and values have so many bytes", () =>
+    Effect.gen(function* () {
+      yield* f.topic(20_000)
+      const groups = { fileRows: 100_000, rowGroupRows: 100_000 }
+      yield* f.archive({ ...groups, rowGroupBytes: 1, until: new Map([[0, 10_000]]) })
+      yield* f.archive({ ...groups, rowGroupBytes: 10_000_000 })
+      assert.deepStrictEqual(yield* rowGroups, [[8_192, 1_808], [10_000]])
+      yield* complete
+    }).pipe(Effect.provide(f.memory))
+  )
+})
 
 for (const [name, place] of f.places) {
   describe(`Archiver, ${name}`, () => {

@@ -1,16 +1,17 @@
 /**
- * Writing a Parquet file row group by row group: memory is bounded by one row group.
+ * Writing a Parquet file row group by row group: memory is bounded by one row group, whose flat columns are encoded as they come.
  *
  * Pages are compressed with the runtime's own zstd. Statistics are written for every column but binary ones and lists, and summed up per
  * file, so that a table can keep them as bounds.
  */
 import { zstdCompressSync } from "node:zlib"
-import type { SchemaElement } from "hyparquet"
+import type { ColumnChunk, SchemaElement } from "hyparquet"
 import { ByteWriter, type ColumnSource, ParquetWriter } from "hyparquet-writer"
 import * as Effect from "effect/Effect"
 import type { Column, ColumnType, Field, Value } from "./Field.ts"
 import * as Elements from "./internal/Elements.ts"
-import * as Int64 from "./internal/Int64.ts"
+import { type ByteRanges, FlatChunk } from "./internal/FlatChunk.ts"
+import * as Text from "./internal/Text.ts"
 import { ParquetError, ValueOutOfRange } from "./ParquetError.ts"
 
 /** A new file. */
@@ -48,14 +49,21 @@ export interface FileSummary {
   readonly columns: ReadonlyArray<ColumnSummary>
 }
 
+/** Columns to write. Bytes may come as ranges of one buffer, without an object a value. */
+export type Columns = Readonly<Record<string, Column | ByteRanges>>
+
 /** A file under way. */
 export interface ColumnWriter {
-  /** Writes one row group; every column of the schema must be there, `rowCount` long. Nothing is kept of the columns. */
-  readonly writeRowGroup: (
-    columns: Readonly<Record<string, Column>>,
-    rowCount: number
-  ) => Effect.Effect<void, ParquetError>
-  /** Writes the footer. Nothing may be written after it. */
+  /**
+   * Appends rows to the row group under way; every column of the schema must be there, `rowCount` long. Nothing is kept of the columns but
+   * of lists and booleans. Fails before it appends anything.
+   */
+  readonly append: (columns: Columns, rowCount: number) => Effect.Effect<void, ParquetError>
+  /** Writes what was appended as a row group; does nothing if that is nothing. */
+  readonly endRowGroup: Effect.Effect<void>
+  /** Appends rows and ends the row group. */
+  readonly writeRowGroup: (columns: Columns, rowCount: number) => Effect.Effect<void, ParquetError>
+  /** Ends the row group under way and writes the footer. Nothing may be written after it. */
   readonly finish: () => Effect.Effect<FileSummary>
 }
 
@@ -69,13 +77,6 @@ const leavesOf = (field: Field, path: string): ReadonlyArray<Leaf> =>
   field.type.kind === "list"
     ? field.type.element.flatMap((f) => leavesOf(f, `${path}.list.element.${f.name}`))
     : [{ field, path, fieldId: field.fieldId }]
-
-const isInteger = (type: ColumnType): boolean =>
-  type.kind === "int" ||
-  type.kind === "long" ||
-  type.kind === "date" ||
-  type.kind === "decimal" ||
-  type.kind === "timestamptz"
 
 /** Why a value can't be in a column of the type, or undefined. */
 const problemOf = (type: ColumnType, value: unknown): string | undefined => {
@@ -122,10 +123,11 @@ const makeUnsafe = ({
     if (bytes.index > 0) sink(new Uint8Array(bytes.buffer.slice(0, bytes.index)))
     bytes.index = 0
   }
+  const compression = codec === "zstd" ? "ZSTD" : codec === "snappy" ? "SNAPPY" : "UNCOMPRESSED"
   const writer = new ParquetWriter({
     writer: bytes,
     schema: Elements.withoutLogical(elements),
-    codec: codec === "zstd" ? "ZSTD" : codec === "snappy" ? "SNAPPY" : "UNCOMPRESSED",
+    codec: compression,
     compressors: { ZSTD: (page: Uint8Array) => zstdCompressSync(page) },
     kvMetadata: Object.entries(keyValueMetadata).map(([key, value]) => ({ key, value })),
     createdBy: "headrace"
@@ -137,60 +139,78 @@ const makeUnsafe = ({
     throw new ParquetError({ reason: new ValueOutOfRange({ file, column, detail }) })
   }
 
-  /** Checks a column and counts its nulls; gives the first row whose value doesn't fit, as an error. */
-  const check = (field: Field, column: Column | undefined, rowCount: number): Column => {
-    if (column === undefined || column.length !== rowCount)
-      fail(field.name, `expected ${rowCount} values, got ${column?.length ?? "none"}`)
-    const values = column!
+  /** Checks a column; gives how many nulls it has. The first row whose value doesn't fit is an error. */
+  const check = (field: Field, column: Column | ByteRanges | undefined, rowCount: number): number => {
+    const length = column === undefined ? "none" : "ranges" in column ? column.ranges.length / 2 : column.length
+    if (length !== rowCount) fail(field.name, `expected ${rowCount} values, got ${length}`)
     let count = 0
-    for (let i = 0; i < rowCount; i++) {
-      const value = values[i]
-      if (value === null || value === undefined) count++
-      else {
-        const problem = problemOf(field.type, value)
-        if (problem !== undefined) fail(field.name, `the value of row ${i} ${problem}: ${String(value).slice(0, 80)}`)
+    if ("ranges" in column!) {
+      if (field.type.kind !== "binary") fail(field.name, "its values are ranges of bytes")
+      for (let i = 0; i < rowCount; i++) if (column.ranges[2 * i]! < 0) count++
+    } else {
+      for (let i = 0; i < rowCount; i++) {
+        const value = column![i]
+        if (value === null || value === undefined) count++
+        else {
+          const problem = problemOf(field.type, value)
+          if (problem !== undefined) fail(field.name, `the value of row ${i} ${problem}: ${String(value).slice(0, 80)}`)
+        }
       }
     }
     if (count > 0 && field.required) fail(field.name, "it is required, and a value is null")
-    nulls.set(field.name, (nulls.get(field.name) ?? 0) + count)
-    return values
+    return count
   }
 
-  /** A column as the writer takes it: physical values. */
-  const source = (field: Field, column: Column): ColumnSource => {
-    const { kind } = field.type
-    const wide = kind === "long" || kind === "timestamptz" || (kind === "decimal" && field.type.precision > 9)
-    const factor = kind === "timestamptz" ? 1000 : 1
-    const plain = { name: field.name, columnIndex: false, offsetIndex: false }
-    if (wide) {
-      const data =
-        column instanceof Float64Array
-          ? Int64.fromNumbers(column, factor)
-          : Array.from(column, (v) => (v === null ? null : BigInt(v as number) * BigInt(factor)))
-      return { ...plain, data }
+  const parts = schema.map((field) =>
+    field.type.kind === "list" || field.type.kind === "boolean"
+      ? { field, held: [] as Array<unknown> }
+      : { field, flat: new FlatChunk(field, compression, writer.compressors[compression]) }
+  )
+  let rows = 0
+
+  const append = (columns: Columns, rowCount: number): void => {
+    const counts = schema.map((field) => check(field, columns[field.name], rowCount))
+    for (const [i, { name: column }] of schema.entries()) nulls.set(column, (nulls.get(column) ?? 0) + counts[i]!)
+    for (const part of parts) {
+      const column = columns[part.field.name]!
+      if (part.flat !== undefined) part.flat.append(column, rowCount)
+      else for (let i = 0; i < rowCount; i++) part.held.push((column as ReadonlyArray<unknown>)[i])
     }
-    if (isInteger(field.type))
-      return { ...plain, data: column instanceof Float64Array ? Int32Array.from(column) : [...column] }
-    if (kind === "boolean") return { ...plain, data: [...(column as ReadonlyArray<unknown>)], encoding: "PLAIN" }
-    if (kind === "binary")
-      return { ...plain, data: [...(column as ReadonlyArray<unknown>)], encoding: "PLAIN", statistics: false }
-    return {
-      ...plain,
-      data: column instanceof Float64Array ? column : [...column],
-      ...(kind === "list" ? { statistics: false } : {})
-    }
+    rows += rowCount
   }
 
-  const writeRowGroup = (columns: Readonly<Record<string, Column>>, rowCount: number): void => {
-    if (rowCount === 0) return
-    const columnData = schema.map((field) => source(field, check(field, columns[field.name], rowCount)))
-    splitOffsets.push(bytes.offset)
+  /** The chunks of a column that isn't flat, or whose values are bits. */
+  const delegate = (field: Field, data: Array<unknown>): ReadonlyArray<ColumnChunk> => {
+    const kind: Partial<ColumnSource> = field.type.kind === "list" ? { statistics: false } : { encoding: "PLAIN" }
+    const source = { name: field.name, data, columnIndex: false, offsetIndex: false, ...kind }
     // One group whatever its size; everything is in memory, so the write is synchronous.
-    void writer.write({ columnData, rowGroupSize: rowCount })
+    void writer.write({ columnData: [source], rowGroupSize: data.length })
+    const group = writer.row_groups.pop()!
+    writer.num_rows -= group.num_rows
+    return group.columns
+  }
+
+  const endRowGroup = (): void => {
+    if (rows === 0) return
+    const began = bytes.offset
+    splitOffsets.push(began)
+    const columns = parts.flatMap((part) => {
+      if (part.flat === undefined) return delegate(part.field, part.held.splice(0))
+      return [part.flat.end(bytes.offset, (page) => bytes.appendBytes(page))]
+    })
+    writer.row_groups.push({
+      columns,
+      total_byte_size: columns.reduce((n, c) => n + (c.meta_data?.total_uncompressed_size ?? 0n), 0n),
+      num_rows: BigInt(rows),
+      total_compressed_size: BigInt(bytes.offset - began)
+    })
+    writer.num_rows += BigInt(rows)
+    rows = 0
     drain()
   }
 
   const finish = (): FileSummary => {
+    endRowGroup()
     const summary = summarise()
     // Bounds of decimals are scaled already; the writer scales plain numbers.
     const byPath = new Map(schema.flatMap((f) => leavesOf(f, f.name)).map((l) => [l.path, l]))
@@ -240,7 +260,13 @@ const makeUnsafe = ({
       }
     })
   return {
-    writeRowGroup: (columns, rowCount) => attempt(() => writeRowGroup(columns, rowCount)),
+    append: (columns, rowCount) => attempt(() => append(columns, rowCount)),
+    endRowGroup: Effect.sync(endRowGroup),
+    writeRowGroup: (columns, rowCount) =>
+      attempt(() => {
+        append(columns, rowCount)
+        endRowGroup()
+      }),
     finish: () => Effect.sync(finish)
   }
 }
@@ -253,8 +279,5 @@ const inMemory = (type: ColumnType, value: unknown): Value | undefined => {
 }
 
 /** Text by code point, everything else by value. */
-const compare = (a: Value, b: Value): number => {
-  if (typeof a === "string" && typeof b === "string")
-    return a === b ? 0 : Buffer.compare(Buffer.from(a), Buffer.from(b))
-  return a < b ? -1 : a > b ? 1 : 0
-}
+const compare = (a: Value, b: Value): number =>
+  typeof a === "string" && typeof b === "string" ? Text.compare(a, b) : a < b ? -1 : a > b ? 1 : 0

@@ -1,12 +1,12 @@
-/** `headrace archive`: the log's records as an Iceberg table a topic, exactly once, and what is archived so far. */
-import { Archiver } from "@headrace/archive"
+/** `headrace archive`: the log's records as an Iceberg table a topic, exactly once, what is archived so far, and whether it is whole. */
+import { Archiver, Verify } from "@headrace/archive"
 import { Fold } from "@headrace/kappa"
 import { Effect, Layer, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as ArchiveState from "../ArchiveState.ts"
 import * as Checking from "../Checking.ts"
 import * as Looking from "../Looking.ts"
-import { Usage } from "../Output.ts"
+import { Code, Usage } from "../Output.ts"
 import * as Project from "../Project.ts"
 import { NoArchive, TopicUndeclared, wrap } from "../ProjectError.ts"
 import { finish, progress, root } from "../Root.ts"
@@ -109,7 +109,53 @@ const status = Command.make(
   })
 ).pipe(Command.withDescription("Show which offsets the archive holds"))
 
+const verify = Command.make(
+  "verify",
+  {
+    topic: Argument.String("topic").pipe(
+      Argument.withDescription("A topic; by default all that are archived"),
+      Argument.optional
+    ),
+    repair: Flag.Boolean("repair").pipe(
+      Flag.withDescription(
+        "Set the vector back where the table was only rolled back behind it; nothing else is changed"
+      ),
+      Flag.withDefault(false)
+    )
+  },
+  Effect.fnUntraced(function* (flags) {
+    const { project: folder } = yield* root
+    const project = yield* Project.load(folder)
+    const [path, layer] = [Project.paths(project).archive, Project.archiveLayer(project)]
+    if (path === undefined || layer === undefined)
+      return yield* wrap(new NoArchive({ file: Project.paths(project).config }))
+    const named = Option.getOrUndefined(flags.topic)
+    const topics =
+      named === undefined
+        ? new Set([...topicsOf(project), ...(yield* Looking.topics(project)).map((t) => t.name)])
+        : [named]
+    const found = yield* Effect.forEach(Project.hasArchive(project) ? [...topics].toSorted() : [], (topic) =>
+      Effect.gen(function* () {
+        const shown = yield* progress({ title: `verify ${topic}`, unit: "records", total: undefined })
+        const report = yield* Verify.run({ topic, repair: flags.repair, onProgress: shown.add })
+        yield* shown.done
+        return report
+      })
+    ).pipe(Effect.provide(layer))
+    const reports = found.filter((report) => report !== undefined)
+    if (named !== undefined && reports.length === 0)
+      return yield* new Usage({ message: `nothing of topic "${named}" is archived in ${path}` })
+    const wrong = reports.some((r) => r.findings.length > 0)
+    yield* finish({
+      json: { command: "archive verify", path, topics: reports },
+      text:
+        reports.length === 0 ? `Nothing is archived in ${path} yet.` : reports.map(ArchiveState.verified).join("\n"),
+      code: wrong ? Code.error : Code.ok
+    })
+  })
+).pipe(Command.withDescription("Read the archive again and prove that it holds what it says"))
+
 export const archive = Command.make("archive").pipe(
-  Command.withSubcommands([run, status]),
+  Command.withSubcommands([run, status, verify]),
   Command.withDescription("The retained history of topics, as Iceberg tables")
 )

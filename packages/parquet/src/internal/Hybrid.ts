@@ -4,6 +4,7 @@
  * A run is a header `length << 1` and a value of whole bytes; a packed stretch is a header `groups << 1 | 1` and 8 values a group, `width`
  * bits each, from the lowest bit on. Bytes that end too early throw a `RangeError`.
  */
+import type { Growing } from "./Growing.ts"
 
 const endsEarly = (): never => {
   throw new RangeError("its levels or indices end too early")
@@ -106,4 +107,34 @@ export const isOneRun = (bytes: Uint8Array, at: number, end: number, value: numb
     if (byte < 128) return (header & 1) === 0 && header >>> 1 >= count && at < end && bytes[at] === value
   }
   return false
+}
+
+/** Appends the first `count` values, each below `2 ** width`; `width` is at most 24. Runs of 8 and more are runs, all else is packed. */
+export const write = (values: Int32Array | Uint8Array, count: number, width: number, out: Growing): void => {
+  const pack = (from: number, until: number) => {
+    if (from === until) return
+    const groups = Math.ceil((until - from) / 8)
+    out.varint(groups * 2 + 1)
+    let [bits, held] = [0, 0]
+    for (let i = from; i < from + 8 * groups; i++) {
+      bits |= (i < count ? values[i]! : 0) << held
+      for (held += width; held >= 8; held -= 8, bits >>>= 8) out.byte(bits & 255)
+    }
+  }
+  let packed = 0
+  let i = 0
+  while (i < count) {
+    const value = values[i]!
+    let end = i + 1
+    while (end < count && values[end] === value) end++
+    if (end - i < 8) {
+      i += 8
+      continue
+    }
+    pack(packed, i)
+    out.varint((end - i) * 2)
+    for (let b = 0; b < width; b += 8) out.byte((value >>> b) & 255)
+    packed = i = end
+  }
+  pack(packed, count)
 }

@@ -29,18 +29,3 @@ export const toMillis = (values: BigInt64Array, perMilli: number, out: Float64Ar
     out[at + i] = upper * two32 + Math.floor(rest / perMilli)
   }
 }
-
-/** Safe integers times `factor` (up to 2^20) as 64-bit integers. */
-export const fromNumbers = (values: Float64Array, factor: number): BigInt64Array => {
-  const out = new BigInt64Array(values.length)
-  const halves = new Int32Array(out.buffer)
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i]!
-    const high = Math.floor(value / two32)
-    const low = (value - high * two32) * factor
-    const carry = Math.floor(low / two32)
-    halves[2 * i] = low - carry * two32
-    halves[2 * i + 1] = high * factor + carry
-  }
-  return out
-}

@@ -23,7 +23,7 @@ const suites: ReadonlyArray<readonly [name: string, command: string]> = [
   ["neutral readers", "node examples/flights/readers.ts"],
   [
     "integration",
-    "HEADRACE_KILLS=25 HEADRACE_OUTAGE_RECORDS=420000 HEADRACE_MEMORY_BYTES=10000000000 HEADRACE_S3_RACE_ROUNDS=200 node testcontainers/run.ts --require"
+    "HEADRACE_KILLS=25 HEADRACE_OUTAGE_RECORDS=420000 HEADRACE_MEMORY_BYTES=10000000000 HEADRACE_S3_RACE_ROUNDS=200 HEADRACE_S3_SINK_ROUNDS=200 HEADRACE_S3_SINK_KILLS=20 node testcontainers/run.ts --require"
   ],
   ["integration on Bun", "node testcontainers/run.ts kafka s3 --require --runtime bun"],
   ["integration on Deno", "node testcontainers/run.ts kafka s3 --require --runtime deno"],

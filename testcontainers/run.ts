@@ -42,7 +42,8 @@ const suites: Readonly<Record<string, Suite>> = {
       "packages/s3/test/",
       "packages/iceberg/test/S3.integration.test.ts",
       "packages/archive/test/S3.integration.test.ts",
-      "apps/headrace/test/s3/"
+      "apps/headrace/test/s3/",
+      "examples/revenue-by-region/test/"
     ]
   }
 }

@@ -1,18 +1,19 @@
 /**
  * A topic of orders into Parquet files by date and region, each order once, however often the process dies.
  *
- *   node main.ts [--topic orders] [--to ./lake] [--brokers localhost:9092] [--file-bytes 134217728] [--follow]
+ *   node main.ts [--topic orders] [--to ./lake | s3://bucket/prefix] [--brokers localhost:9092] [--file-bytes 134217728] [--follow]
  *
  * It copies what the topic holds when it starts, or with `--follow` goes on for ever. Offsets are committed with the files; start it again and it
- * goes on where they end. What isn't an order is kept beside, as NDJSON.
+ * goes on where they end. What isn't an order is kept beside, as NDJSON. How S3 is reached comes from `S3_…` (`S3ObjectStore.accessConfig`) or
+ * the SDK's own settings.
  */
 import { parseArgs } from "node:util"
 import * as JsonCodec from "@headrace/core/JsonCodec"
 import * as TopicSchema from "@headrace/core/TopicSchema"
 import { KafkaSource } from "@headrace/kafka"
 import * as Platformatic from "@headrace/kafka/drivers/Platformatic"
-import { FolderObjectStore, ObjectSink } from "@headrace/s3"
-import { Effect, Layer, Schema, Stream } from "effect"
+import { ObjectSink, StoreLocation } from "@headrace/s3"
+import { Clock, Effect, Layer, Schema, Stream } from "effect"
 
 const { values } = parseArgs({
   options: {
@@ -47,16 +48,28 @@ const options: ObjectSink.Options = {
   late: { column: "ts", after: "5 minutes", age: "1 day" }
 }
 
+/** Tells on stderr how far it is, and how fast. */
+const meter = Effect.map(Clock.currentTimeMillis, (began) => {
+  let rows = 0
+  return (where: string, more: number) =>
+    Effect.map(Clock.currentTimeMillis, (now) => {
+      rows += more
+      console.error(`${where}; ${rows} rows, ${Math.round((1000 * rows) / Math.max(1, now - began))} a second`)
+    })
+})
+
 const source = (start: ObjectSink.ObjectSink["start"]) =>
-  KafkaSource.stream({
-    topic: values.topic,
-    partitionBytes: 1 << 20,
-    start: new Map([...start].map(([partition, { next }]) => [partition, next])),
-    ...(values.follow ? {} : { until: "now" })
-  }).pipe(
-    Stream.mapEffect((records) => Effect.map(codec.decode(records, columns), (batch) => ({ batch }))),
-    Stream.tap(({ batch }) =>
-      Effect.sync(() => console.error(`partition ${batch.partition}: read up to ${batch.next}`))
+  Stream.unwrap(
+    Effect.map(meter, (tell) =>
+      KafkaSource.stream({
+        topic: values.topic,
+        partitionBytes: 1 << 20,
+        start: new Map([...start].map(([partition, { next }]) => [partition, next])),
+        ...(values.follow ? {} : { until: "now" })
+      }).pipe(
+        Stream.mapEffect((records) => Effect.map(codec.decode(records, columns), (batch) => ({ batch }))),
+        Stream.tap(({ batch }) => tell(`partition ${batch.partition}: read up to ${batch.next}`, batch.count))
+      )
     )
   )
 
@@ -69,6 +82,6 @@ const program = Effect.gen(function* () {
   console.log(`${files} files, ${bytes} bytes`)
 })
 
-const store = FolderObjectStore.layer({ path: values.to })
+const store = StoreLocation.layer(values.to)
 const kafka = Platformatic.layer({ brokers: values.brokers.split(",") })
 await Effect.runPromise(Effect.provide(program, Layer.merge(store, kafka)))

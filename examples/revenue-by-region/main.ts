@@ -1,19 +1,20 @@
 /**
- * Makes a day of orders in a folder, reads it to revenue by category and region, and has DuckDB read what was written: its answer must be that
- * of PySpark, to the last digit. `node examples/revenue-by-region/main.ts [FOLDER]`; without a folder, one that is removed at the end.
+ * Makes a day of orders, reads it to revenue by category and region, and has DuckDB read what was written: its answer must be that of PySpark,
+ * to the last digit. `node examples/revenue-by-region/main.ts [LOCATION]`, a folder or `s3://bucket/prefix` (reached by `S3_…` or the SDK's own
+ * settings); without one, a folder that is removed at the end.
  */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { gunzipSync } from "node:zlib"
 import { DuckDBInstance } from "@duckdb/node-api"
-import { FolderObjectStore } from "@headrace/s3"
-import { Effect } from "effect"
+import { ObjectStore, StoreLocation } from "@headrace/s3"
+import { Effect, Stream } from "effect"
 import { makeOrders } from "./orders.ts"
 import { revenueByRegion } from "./revenue.ts"
 
-const given = process.argv[2]
-const folder = given ?? mkdtempSync(join(tmpdir(), "headrace-revenue-"))
+const temporary = mkdtempSync(join(tmpdir(), "headrace-revenue-"))
+const location = process.argv[2] ?? temporary
 
 /** PySpark's answer: category, region, revenue, order count. */
 const expected = gunzipSync(readFileSync(join(import.meta.dirname, "../orders/golden/a_oracle.csv.gz")))
@@ -23,7 +24,7 @@ const expected = gunzipSync(readFileSync(join(import.meta.dirname, "../orders/go
   .slice(1)
   .map((line) => line.split(",").slice(0, 4).join(","))
 
-const duckdb = async (): Promise<ReadonlyArray<string>> => {
+const duckdb = async (folder: string): Promise<ReadonlyArray<string>> => {
   const connection = await (await DuckDBInstance.create(":memory:")).connect()
   const rows = await connection.runAndReadAll(
     `SELECT category, region, revenue, order_count
@@ -33,16 +34,32 @@ const duckdb = async (): Promise<ReadonlyArray<string>> => {
   return rows.getRows().map((row) => row.join(","))
 }
 
+/** What DuckDB finds by listing; from a bucket, a copy of it. */
+const foundBy = Effect.gen(function* () {
+  if (!StoreLocation.isS3(location)) return location
+  const store = yield* ObjectStore
+  for (const { key } of yield* Stream.runCollect(store.list("revenue/region="))) {
+    const file = join(temporary, key)
+    mkdirSync(dirname(file), { recursive: true })
+    writeFileSync(file, yield* store.get(key))
+  }
+  return temporary
+})
+
 try {
-  const program = Effect.andThen(makeOrders({ rows: 100_000 }), (objects) => Effect.as(revenueByRegion, objects))
-  const objects = await Effect.runPromise(program.pipe(Effect.provide(FolderObjectStore.layer({ path: folder }))))
-  const found = await duckdb()
+  const program = Effect.gen(function* () {
+    const objects = yield* makeOrders({ rows: 100_000 })
+    const report = yield* revenueByRegion
+    return { objects, report, folder: yield* foundBy }
+  })
+  const { folder, objects, report } = await Effect.runPromise(Effect.provide(program, StoreLocation.layer(location)))
+  const found = await duckdb(folder)
   const same = found.length === expected.length && found.every((row, i) => row === expected[i])
   for (const row of found.slice(0, 5)) console.log(row)
   console.log(
-    `${objects} objects of orders; ${found.length} rows of revenue; ${same ? "equal to" : "NOT"} PySpark's answer`
+    `${objects} objects of orders; ${found.length} rows of revenue in ${report.files} files; ${same ? "equal to" : "NOT"} PySpark's answer`
   )
   if (!same) process.exitCode = 1
 } finally {
-  if (given === undefined) rmSync(folder, { recursive: true, force: true })
+  rmSync(temporary, { recursive: true, force: true })
 }

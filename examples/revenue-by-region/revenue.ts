@@ -1,9 +1,9 @@
 /**
  * A day of orders under `orders/date=2026-03-25/`, in any format that `ObjectSource` reads, to revenue by category and region: Parquet under
- * `revenue/region=…/`, which any reader of Hive-style folders takes. Sums are exact: amounts are whole cents.
+ * `revenue/region=…/`, which any reader of Hive-style folders takes. Sums are exact: amounts are whole cents. The day's result is written once,
+ * whole, however often this is started.
  */
-import { ColumnWriter, type Field } from "@headrace/parquet"
-import { ObjectSource, ObjectStore } from "@headrace/s3"
+import { ObjectSink, ObjectSource } from "@headrace/s3"
 import { Effect, Schema, Stream } from "effect"
 
 const Order = Schema.Struct({
@@ -12,46 +12,47 @@ const Order = Schema.Struct({
   total: ObjectSource.decimal(2),
   status: Schema.String
 })
-const schema: ReadonlyArray<Field.Field> = [
-  { name: "category", type: { kind: "string" }, required: true },
-  { name: "revenue", type: { kind: "decimal", precision: 18, scale: 2 }, required: true },
-  { name: "order_count", type: { kind: "long" }, required: true }
-]
-
-interface Group {
-  revenue: number
-  orders: number
-}
+export const Revenue = Schema.Struct({
+  category: Schema.String,
+  region: Schema.String,
+  revenue: ObjectSource.decimal(2),
+  order_count: Schema.Int
+})
 
 export const revenueByRegion = Effect.gen(function* () {
-  const store = yield* ObjectStore
-  const regions = new Map<string, Map<string, Group>>()
+  const groups = new Map<string, typeof Revenue.Type>()
   yield* ObjectSource.columns({ prefix: "orders/date=2026-03-25/", schema: Order }).pipe(
     Stream.runForEach(({ batch: { columns, count } }) =>
       Effect.sync(() => {
-        const { category, region, status, total } = columns as Record<string, ReadonlyArray<never>>
+        const orders = columns as Record<"category" | "region" | "status", ReadonlyArray<string>>
         for (let i = 0; i < count; i++) {
-          if (status![i] !== "completed") continue
-          const groups = regions.get(region![i]!) ?? new Map<string, Group>()
-          const group = groups.get(category![i]!) ?? { revenue: 0, orders: 0 }
-          group.revenue += total![i]!
-          group.orders++
-          regions.set(region![i]!, groups.set(category![i]!, group))
+          if (orders.status[i] !== "completed") continue
+          const [category, region, total] = [orders.category[i]!, orders.region[i]!, columns["total"]![i] as number]
+          const { order_count, revenue } = groups.get(`${region}\n${category}`) ?? { order_count: 0, revenue: 0 }
+          groups.set(`${region}\n${category}`, {
+            category,
+            region,
+            revenue: revenue + total,
+            order_count: order_count + 1
+          })
         }
       })
     )
   )
-  for (const [region, groups] of regions) {
-    const chunks: Array<Uint8Array> = []
-    const writer = yield* ColumnWriter.make({ schema, sink: (chunk) => void chunks.push(chunk) })
-    const rows = [...groups].toSorted(([a], [b]) => (a < b ? -1 : 1))
-    const values = {
-      category: rows.map(([category]) => category),
-      revenue: rows.map(([, { revenue }]) => revenue),
-      order_count: rows.map(([, { orders }]) => orders)
-    }
-    yield* writer.writeRowGroup(values, rows.length)
-    yield* writer.finish()
-    yield* store.putStream(`revenue/region=${region}/part-0.parquet`, Stream.fromIterable(chunks))
+  const rows = [...groups].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row)
+  const column = (name: keyof typeof Revenue.Type) => rows.map((row) => row[name])
+  const batch = {
+    topic: "revenue",
+    partition: 0,
+    base: 0,
+    next: rows.length,
+    count: rows.length,
+    offsets: Float64Array.from(rows, (_, i) => i),
+    columns: Object.fromEntries((["category", "region", "revenue", "order_count"] as const).map((n) => [n, column(n)])),
+    kinds: undefined,
+    poison: new Map()
   }
+  const format = { kind: "parquet" } as const
+  const sink = { name: "revenue-2026-03-25", prefix: "revenue", schema: Revenue, format, path: "region={region}" }
+  return yield* ObjectSink.run(sink, () => Stream.make({ batch }))
 })

@@ -1,18 +1,19 @@
 /**
  * A folder of old NDJSON back into a topic, each row once and in order, however often the process dies.
  *
- *   node main.ts [--from ./lake] [--prefix orders/] [--key order_id] [--topic orders] [--brokers localhost:9092]
+ *   node main.ts [--from ./lake | s3://bucket/prefix] [--prefix orders/] [--key order_id] [--topic orders] [--brokers localhost:9092]
  *
  * Rows are sent in transactions that hold the source's checkpoint too, in a topic of its own, `<topic>.backfill`: start it again and it goes on
  * behind the last of them. A row's key is a field of it, so rows with one key keep their order; a row without it goes to partition 0, as it is.
+ * How S3 is reached comes from `S3_…` (`S3ObjectStore.accessConfig`) or the SDK's own settings.
  */
 import { parseArgs } from "node:util"
 import { BatchBuilder, type ProducerBatch, valueOf } from "@headrace/core/Batch"
 import * as Partitioner from "@headrace/core/Partitioner"
 import { KafkaDriver, KafkaSink, KafkaSource } from "@headrace/kafka"
 import * as Platformatic from "@headrace/kafka/drivers/Platformatic"
-import { FolderObjectStore, ObjectSource } from "@headrace/s3"
-import { Effect, Layer, Schema, Stream } from "effect"
+import { ObjectSource, StoreLocation } from "@headrace/s3"
+import { Clock, Effect, Layer, Schema, Stream } from "effect"
 
 const { values } = parseArgs({
   options: {
@@ -53,6 +54,16 @@ const withKeys = (batch: ProducerBatch) => {
   return { keyless, records: builder.take() }
 }
 
+/** Tells on stderr how far it is, and how fast. */
+const meter = Effect.map(Clock.currentTimeMillis, (began) => {
+  let rows = 0
+  return (where: string, more: number) =>
+    Effect.map(Clock.currentTimeMillis, (now) => {
+      rows += more
+      console.error(`${where}; ${rows} rows, ${Math.round((1000 * rows) / Math.max(1, now - began))} a second`)
+    })
+})
+
 const program = Effect.gen(function* () {
   const { admin } = yield* KafkaDriver
   const topics = new Set((yield* admin.topics).map(({ name }) => name))
@@ -74,6 +85,7 @@ const program = Effect.gen(function* () {
   const start = last === undefined ? undefined : yield* readProgress(last)
   let { keyless, read } = { keyless: start?.keyless ?? 0, read: start?.resume.offset ?? 0 }
 
+  const tell = yield* meter
   yield* ObjectSource.records({ prefix, from: start?.resume, maxRows: 20_000 }).pipe(
     Stream.runForEach(({ batch, object, resume }) =>
       Effect.gen(function* () {
@@ -88,13 +100,13 @@ const program = Effect.gen(function* () {
         )
         keyless += rows.keyless
         read = resume.offset
-        console.error(`${object}: ${read} rows sent`)
+        yield* tell(`${object}: sent up to ${read}`, batch.count)
       })
     )
   )
   console.log(`read ${read} = with a key ${read - keyless} + without ${keyless}`)
 })
 
-const store = FolderObjectStore.layer({ path: values.from })
+const store = StoreLocation.layer(values.from)
 const kafka = Platformatic.layer({ brokers: values.brokers.split(",") })
 await Effect.runPromise(Effect.provide(Effect.scoped(program), Layer.merge(store, kafka)))

@@ -13,6 +13,15 @@ export const access = (endpoint: string) => ({
   credentials: { accessKeyId, secretAccessKey: Redacted.make(secretAccessKey) }
 })
 
+/** What `S3ObjectStore.accessConfig` reads. */
+export const environment = (endpoint: string): Readonly<Record<string, string>> => ({
+  S3_ENDPOINT: endpoint,
+  S3_REGION: region,
+  S3_FORCE_PATH_STYLE: "true",
+  S3_ACCESS_KEY_ID: accessKeyId,
+  S3_SECRET_ACCESS_KEY: secretAccessKey
+})
+
 /** The SDK's own client. */
 export const sdk = (endpoint: string): S3Client =>
   new S3Client({ endpoint, region, forcePathStyle: true, credentials: { accessKeyId, secretAccessKey } })

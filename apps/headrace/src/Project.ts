@@ -12,9 +12,9 @@ import * as SqliteLog from "@headrace/embedded/SqliteLog"
 import * as SqliteViewStore from "@headrace/embedded/SqliteViewStore"
 import type { KafkaError } from "@headrace/kafka"
 import { type Version, View } from "@headrace/kappa"
-import * as FolderObjectStore from "@headrace/s3/FolderObjectStore"
 import type { ObjectStore } from "@headrace/s3/ObjectStore"
 import type { ObjectStoreError } from "@headrace/s3/ObjectStoreError"
+import * as StoreLocation from "@headrace/s3/StoreLocation"
 import { Effect, Layer, Result, Schema } from "effect"
 import { Config } from "./Config.ts"
 import * as KafkaCluster from "./KafkaCluster.ts"
@@ -161,17 +161,15 @@ export const paths = ({ config, folder }: Place) => ({
   archive:
     config.archive === undefined
       ? undefined
-      : isUrl(config.archive.path)
+      : StoreLocation.isS3(config.archive.path)
         ? config.archive.path
         : resolve(folder, config.archive.path)
 })
 
-const isUrl = (path: string): boolean => path.startsWith("s3://")
-
 /** Whether there is an archive to look at. A folder that isn't there yet isn't made by looking; a bucket is asked. */
 export const hasArchive = (place: Place): boolean => {
   const path = paths(place).archive
-  return path !== undefined && (isUrl(path) || existsSync(path))
+  return path !== undefined && (StoreLocation.isS3(path) || existsSync(path))
 }
 
 /** Worker threads of a replay of so many partitions. */
@@ -217,21 +215,15 @@ export const storeLayer = (project: Place): Layer.Layer<ViewStore, ViewStoreErro
   return SqliteViewStore.layer({ path: paths(project).store, ...options })
 }
 
-/** The archive's objects: in a folder or a bucket. The SDK for the latter is loaded when it is needed. */
+/** The archive's objects: in a folder or a bucket. */
 const objectsLayer = (place: Place, at: string): Layer.Layer<ObjectStore, ObjectStoreError | ProjectError> => {
-  if (!isUrl(at)) return FolderObjectStore.layer({ path: at })
   const file = paths(place).config
-  const [, bucket = "", prefix] = /^s3:\/\/([^/]+)\/?(.*?)\/*$/.exec(at) ?? []
-  const invalid = (detail: string) => wrap(new ConfigInvalid({ file, detail }))
-  return Layer.unwrap(
-    Effect.gen(function* () {
-      if (bucket === "") return yield* invalid(`the archive's path "${at}" names no bucket: write s3://bucket/prefix`)
-      const S3ObjectStore = yield* Effect.promise(() => import("@headrace/s3/S3ObjectStore"))
-      const access = yield* Effect.mapError(S3ObjectStore.accessConfig, ({ message }) =>
-        invalid(`what the environment says of S3 can't be used: ${message}`)
-      )
-      return S3ObjectStore.layer({ ...access, bucket, prefix })
-    })
+  const invalid = (detail: string): Layer.Layer<ObjectStore, ProjectError> =>
+    Layer.unwrap(wrap(new ConfigInvalid({ file, detail })))
+  if (StoreLocation.isS3(at) && StoreLocation.bucketOf(at) === undefined)
+    return invalid(`the archive's path "${at}" names no bucket: write s3://bucket/prefix`)
+  return StoreLocation.layer(at).pipe(
+    Layer.catchTag("ConfigError", ({ message }) => invalid(`what the environment says of S3 can't be used: ${message}`))
   )
 }
 

@@ -1,12 +1,10 @@
 /** The contract on real servers, and on the drivers without one. */
-import { FolderObjectStore, MemoryObjectStore } from "@headrace/s3"
+import { MemoryObjectStore } from "@headrace/s3"
 import * as ObjectStoreContract from "@headrace/s3/contract/ObjectStoreContract"
 import * as S3ObjectStore from "@headrace/s3/S3ObjectStore"
 import { Effect, Layer } from "effect"
-import { mkdtemp, rm } from "node:fs/promises"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import { access, bucket } from "integration-suite/S3Access"
+import { folderStore } from "./folderStore.ts"
 import { s3proxy, versitygw } from "./servers.ts"
 
 const onServer = (endpoint: string, options: Partial<S3ObjectStore.Options>) =>
@@ -22,16 +20,4 @@ ObjectStoreContract.suite("S3Proxy", onServer(s3proxy, { conditionalMatch: "refu
   byteOrder: false
 })
 ObjectStoreContract.suite("memory", MemoryObjectStore.layer)
-ObjectStoreContract.suite(
-  "folder",
-  Layer.unwrap(
-    Effect.map(
-      Effect.acquireRelease(
-        Effect.promise(() => mkdtemp(join(tmpdir(), "headrace-s3-"))),
-        (path) => Effect.promise(() => rm(path, { recursive: true, force: true }))
-      ),
-      (path) => FolderObjectStore.layer({ path })
-    )
-  ),
-  { conditionalMatch: false }
-)
+ObjectStoreContract.suite("folder", folderStore, { conditionalMatch: false })

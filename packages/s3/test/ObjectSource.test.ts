@@ -1,27 +1,14 @@
 import { zstdCompressSync } from "node:zlib"
-import * as fs from "node:fs/promises"
-import { tmpdir } from "node:os"
-import * as path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { FolderObjectStore, MemoryObjectStore } from "@headrace/s3"
-import { Effect, Layer } from "effect"
+import { MemoryObjectStore } from "@headrace/s3"
 import { ZstdFrames } from "../src/internal/source/ZstdFrames.ts"
+import { folderStore } from "./folderStore.ts"
 import { logSuite } from "./logSuite.ts"
 import { sourceSuite } from "./sourceSuite.ts"
 
-const folder = Layer.unwrap(
-  Effect.map(
-    Effect.acquireRelease(
-      Effect.promise(() => fs.mkdtemp(path.join(tmpdir(), "headrace-source-"))),
-      (made) => Effect.promise(() => fs.rm(made, { recursive: true, force: true }))
-    ),
-    (made) => FolderObjectStore.layer({ path: made })
-  )
-)
-
 for (const [name, layer] of [
   ["memory", MemoryObjectStore.layer],
-  ["a folder", folder]
+  ["a folder", folderStore]
 ] as const) {
   sourceSuite(name, layer)
   logSuite(name, layer)

@@ -1,14 +1,16 @@
 /**
- * A writer that the kill test starts: two partitions of rows into a folder by hour, in batches, from where the sink is. It kills itself with
- * SIGKILL at the given point, when it comes there for the given time. Arguments: folder, point, times.
+ * A writer that the kill tests start: two partitions of rows into folders by hour, in batches, from where the sink is. It kills itself with
+ * SIGKILL at the given point, when it comes there for the given time. Arguments: a folder or
+ * `s3://bucket` (reached by `S3_…`), point, times.
  */
 import { FolderObjectStore, ObjectSink } from "@headrace/s3"
+import * as S3ObjectStore from "@headrace/s3/S3ObjectStore"
 import { SinkPoint } from "@headrace/s3/SinkPoint"
-import { Effect, Stream } from "effect"
+import { Effect, Layer, Stream } from "effect"
 import { killOptions, killRows } from "./sinkKill.ts"
 import { batchOf } from "./sinkRows.ts"
 
-const [folder, point, times] = process.argv.slice(2)
+const [place, point, times] = process.argv.slice(2)
 let left = Number(times)
 
 const source = (start: ObjectSink.ObjectSink["start"]) =>
@@ -22,12 +24,18 @@ const source = (start: ObjectSink.ObjectSink["start"]) =>
     })
   )
 
+const bucket = /^s3:\/\/(.+)$/.exec(place!)?.[1]
+const store =
+  bucket === undefined
+    ? FolderObjectStore.layer({ path: place! })
+    : Layer.unwrap(Effect.map(S3ObjectStore.accessConfig, (access) => S3ObjectStore.layer({ ...access, bucket })))
+
 const program = ObjectSink.run(killOptions, source).pipe(
   Effect.provideService(SinkPoint, (at) =>
     Effect.sync(() => {
       if (at === point && --left === 0) process.kill(process.pid, "SIGKILL")
     })
   ),
-  Effect.provide(FolderObjectStore.layer({ path: folder! }))
+  Effect.provide(store)
 )
 await Effect.runPromise(program)

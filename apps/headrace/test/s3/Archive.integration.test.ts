@@ -3,8 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { access, bucket } from "integration-suite/S3Access"
-import * as S3 from "integration-suite/S3"
+import { bucket, environment } from "integration-suite/S3Access"
 import * as H from "../cli/Harness.ts"
 
 interface Version {
@@ -20,15 +19,8 @@ const server = process.env["HEADRACE_S3_VERSITYGW"]
 if (server === undefined) throw new Error("HEADRACE_S3_VERSITYGW isn't set; run this file by pnpm test:integration s3")
 
 /** For this process and its workers. */
-const reach = (secret: string) => {
-  const { endpoint, region } = access(server)
-  Object.assign(process.env, {
-    S3_ENDPOINT: endpoint,
-    S3_REGION: region,
-    S3_FORCE_PATH_STYLE: "true",
-    S3_ACCESS_KEY_ID: S3.accessKeyId,
-    S3_SECRET_ACCESS_KEY: secret
-  })
+const reach = (more: { readonly S3_SECRET_ACCESS_KEY?: string } = {}) => {
+  Object.assign(process.env, environment(server), more)
 }
 
 const archiveAt = (folder: string, data: string, url: string) => {
@@ -43,7 +35,7 @@ const ok = (outcome: H.Outcome): H.Outcome => {
 
 it.live("replays from S3 what the log no longer has", () =>
   Effect.gen(function* () {
-    reach(S3.secretAccessKey)
+    reach()
     const data = yield* H.dataFolder
     const url = `s3://${yield* bucket(server)}/history/of orders`
     const project = (...versions: ReadonlyArray<number>) =>
@@ -91,11 +83,11 @@ it.live("names the bucket that isn't there and credentials that aren't accepted,
         assert.strictEqual(outcome.code, 1, outcome.out)
         return { message: outcome.json<Failure>().error.message, all: outcome.out + outcome.err }
       })
-    reach(S3.secretAccessKey)
+    reach()
     assert.include((yield* at("s3://no-such-bucket/history")).message, `no bucket "no-such-bucket"`)
     assert.include((yield* at("s3:///history")).message, "names no bucket")
     const name = yield* bucket(server)
-    reach("another-secret")
+    reach({ S3_SECRET_ACCESS_KEY: "another-secret" })
     const refused = yield* at(`s3://${name}/history`)
     assert.include(refused.message, `credentials for bucket "${name}"`)
     assert.notInclude(refused.all, "another-secret")

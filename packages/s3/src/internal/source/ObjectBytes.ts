@@ -1,20 +1,27 @@
 /**
  * The bytes of one object by ranges, some of them read ahead, so that memory is bounded whatever its size.
  *
- * All bytes come from one content of the object: after each range its etag and size are compared with those at the start; an object that
- * fits into one range is taken whole, which is one content by the promise of the port.
+ * All bytes come from one content of the object: the store is asked for the etag that the object had at the start, and for no other.
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
-import type { ObjectHead, Service } from "../../ObjectStore.ts"
+import type { ObjectHead, Range, Service } from "../../ObjectStore.ts"
 import type { ObjectStoreError } from "../../ObjectStoreError.ts"
 import { Failure, type Next } from "./Failure.ts"
 
-const fromStore = (cause: ObjectStoreError): Failure =>
-  cause.reason._tag === "NotFound"
-    ? new Failure({ kind: "changed", detail: "was deleted while it was read", cause })
-    : new Failure({ kind: "store", detail: cause.message, cause })
+const replaced = new Failure({ kind: "changed", detail: "was replaced while it was read" })
+
+const fromStore = (cause: ObjectStoreError): Failure => {
+  switch (cause.reason._tag) {
+    case "NotFound":
+      return new Failure({ kind: "changed", detail: "was deleted while it was read", cause })
+    case "Changed":
+      return replaced
+    default:
+      return new Failure({ kind: "store", detail: cause.message, cause })
+  }
+}
 
 /** Size and etag, or the failure that the object is gone. */
 export const headOf = (store: Service, key: string): Effect.Effect<ObjectHead, Failure> =>
@@ -27,7 +34,20 @@ export const headOf = (store: Service, key: string): Effect.Effect<ObjectHead, F
     )
   )
 
-const replaced = new Failure({ kind: "changed", detail: "was replaced while it was read" })
+/** Ranges of the content that `head` tells of, each whole. */
+export const readRanges = (
+  store: Service,
+  key: string,
+  head: ObjectHead,
+  ranges: ReadonlyArray<Range>
+): Effect.Effect<ReadonlyArray<Uint8Array>, Failure> =>
+  store.getRanges(key, ranges, { etag: head.etag }).pipe(
+    Effect.mapError(fromStore),
+    Effect.filterOrFail(
+      (found) => ranges.every(({ end, start }, i) => found[i]?.length === end - start),
+      () => replaced
+    )
+  )
 
 /** The bytes `[start, end)` of the content that `head` tells of. */
 export const readRange = (
@@ -36,24 +56,7 @@ export const readRange = (
   head: ObjectHead,
   start: number,
   end: number
-): Effect.Effect<Uint8Array, Failure> => {
-  const whole = start === 0 && end === head.size
-  // One byte more than there should be: a larger object that took its place shows.
-  return store.getRange(key, start, whole ? end + 1 : end).pipe(
-    Effect.mapError(fromStore),
-    Effect.filterOrFail(
-      (bytes) => bytes.length === end - start,
-      () => replaced
-    ),
-    Effect.tap(() =>
-      whole
-        ? Effect.void
-        : Effect.flatMap(headOf(store, key), (now) =>
-            now.etag === head.etag && now.size === head.size ? Effect.void : Effect.fail(replaced)
-          )
-    )
-  )
-}
+): Effect.Effect<Uint8Array, Failure> => Effect.map(readRanges(store, key, head, [{ start, end }]), ([bytes]) => bytes!)
 
 /** The object's bytes in order from `start` on: ranges of `rangeBytes`, of which `readAhead` are under way while one is used. */
 export const open = Effect.fnUntraced(function* (

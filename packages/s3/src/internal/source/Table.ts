@@ -10,7 +10,7 @@ import type { ParquetError } from "@headrace/parquet/ParquetError"
 import * as Effect from "effect/Effect"
 import type { ObjectHead, Service } from "../../ObjectStore.ts"
 import { Failure, type Next } from "./Failure.ts"
-import { readRange } from "./ObjectBytes.ts"
+import { readRange, readRanges } from "./ObjectBytes.ts"
 import { type Reader, type TableRows } from "./Rows.ts"
 
 const failureOf = ({ reason }: ParquetError): Failure => {
@@ -70,7 +70,8 @@ export const make = Effect.fnUntraced(function* (
     ColumnReader.open({
       name: key,
       byteLength: head.size,
-      read: (start, end) => readRange(store, key, head, start, end)
+      read: (start, end) => readRange(store, key, head, start, end),
+      readMany: (ranges) => readRanges(store, key, head, ranges)
     }),
     failureOf
   )

@@ -5,12 +5,13 @@
  * file, so that a table can keep them as bounds.
  */
 import { zstdCompressSync } from "node:zlib"
-import type { SchemaElement } from "hyparquet"
+import type { ColumnChunk, CompressionCodec, SchemaElement } from "hyparquet"
 import { ByteWriter, type ColumnSource, ParquetWriter } from "hyparquet-writer"
+import { snappyCompress } from "hyparquet-writer/src/snappy.js"
 import * as Effect from "effect/Effect"
 import type { Column, ColumnType, Field, Value } from "./Field.ts"
+import * as Chunks from "./internal/ColumnChunk.ts"
 import * as Elements from "./internal/Elements.ts"
-import * as Int64 from "./internal/Int64.ts"
 import { ParquetError, ValueOutOfRange } from "./ParquetError.ts"
 
 /** A new file. */
@@ -106,6 +107,8 @@ const problemOf = (type: ColumnType, value: unknown): string | undefined => {
   }
 }
 
+const zstd = (page: Uint8Array): Uint8Array => zstdCompressSync(page)
+
 /** Opens a writer. */
 export const make = (options: Options): Effect.Effect<ColumnWriter> => Effect.sync(() => makeUnsafe(options))
 
@@ -122,11 +125,13 @@ const makeUnsafe = ({
     if (bytes.index > 0) sink(new Uint8Array(bytes.buffer.slice(0, bytes.index)))
     bytes.index = 0
   }
+  const codecName: CompressionCodec = codec === "zstd" ? "ZSTD" : codec === "snappy" ? "SNAPPY" : "UNCOMPRESSED"
+  const compress = codec === "zstd" ? zstd : codec === "snappy" ? snappyCompress : (page: Uint8Array) => page
   const writer = new ParquetWriter({
     writer: bytes,
     schema: Elements.withoutLogical(elements),
-    codec: codec === "zstd" ? "ZSTD" : codec === "snappy" ? "SNAPPY" : "UNCOMPRESSED",
-    compressors: { ZSTD: (page: Uint8Array) => zstdCompressSync(page) },
+    codec: codecName,
+    compressors: { ZSTD: zstd },
     kvMetadata: Object.entries(keyValueMetadata).map(([key, value]) => ({ key, value })),
     createdBy: "headrace"
   })
@@ -156,18 +161,17 @@ const makeUnsafe = ({
     return values
   }
 
-  /** A column as the writer takes it: physical values. */
+  const factorOf = ({ kind }: ColumnType) => (kind === "timestamptz" ? 1000 : 1)
+  const isWide = (type: ColumnType) =>
+    type.kind === "long" || type.kind === "timestamptz" || (type.kind === "decimal" && type.precision > 9)
+
+  /** A column as `hyparquet-writer` takes it: physical values. */
   const source = (field: Field, column: Column): ColumnSource => {
     const { kind } = field.type
-    const wide = kind === "long" || kind === "timestamptz" || (kind === "decimal" && field.type.precision > 9)
-    const factor = kind === "timestamptz" ? 1000 : 1
     const plain = { name: field.name, columnIndex: false, offsetIndex: false }
-    if (wide) {
-      const data =
-        column instanceof Float64Array
-          ? Int64.fromNumbers(column, factor)
-          : Array.from(column, (v) => (v === null ? null : BigInt(v as number) * BigInt(factor)))
-      return { ...plain, data }
+    if (isWide(field.type)) {
+      const factor = BigInt(factorOf(field.type))
+      return { ...plain, data: Array.from(column, (v) => (v === null ? null : BigInt(v as number) * factor)) }
     }
     if (isInteger(field.type))
       return { ...plain, data: column instanceof Float64Array ? Int32Array.from(column) : [...column] }
@@ -181,12 +185,34 @@ const makeUnsafe = ({
     }
   }
 
+  /** The chunks of a column: one, or of a list one a leaf. */
+  const chunksOf = (field: Field, column: Column, rowCount: number): ReadonlyArray<ColumnChunk> => {
+    const target = { bytes, name: field.name, required: field.required, codec: codecName, compress }
+    if (field.type.kind === "string") return [Chunks.texts(target, column as Chunks.Texts)]
+    if (isWide(field.type) && column instanceof Float64Array)
+      return [Chunks.integers(target, column, factorOf(field.type))]
+    // One group whatever its size; everything is in memory, so the write is synchronous.
+    void writer.write({ columnData: [source(field, column)], rowGroupSize: rowCount })
+    writer.num_rows -= BigInt(rowCount)
+    return writer.row_groups.pop()!.columns
+  }
+
   const writeRowGroup = (columns: Readonly<Record<string, Column>>, rowCount: number): void => {
     if (rowCount === 0) return
-    const columnData = schema.map((field) => source(field, check(field, columns[field.name], rowCount)))
-    splitOffsets.push(bytes.offset)
-    // One group whatever its size; everything is in memory, so the write is synchronous.
-    void writer.write({ columnData, rowGroupSize: rowCount })
+    const checked = schema.map((field) => check(field, columns[field.name], rowCount))
+    const begin = bytes.offset
+    splitOffsets.push(begin)
+    // Column by column, so that what one needs is free before the next.
+    const chunks = schema.flatMap((field, i) => chunksOf(field, checked[i]!, rowCount))
+    let total = 0n
+    for (const { meta_data: meta } of chunks) total += meta?.total_uncompressed_size ?? 0n
+    writer.num_rows += BigInt(rowCount)
+    writer.row_groups.push({
+      columns: chunks,
+      total_byte_size: total,
+      num_rows: BigInt(rowCount),
+      total_compressed_size: BigInt(bytes.offset - begin)
+    })
     drain()
   }
 

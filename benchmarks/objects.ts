@@ -2,14 +2,14 @@
  * A day of orders as NDJSON objects in a folder, through `ObjectSource` and `ObjectSink` to Parquet: 4 GB, or 0.4 GB reduced, into one folder
  * and into `date=/hour=` folders. DuckDB reads every row back: counts and exact sums by category, region and status must be those of a plain
  * loop over the orders, and each row must be in its folder. A core does `mb_per_cpu_s` MB of NDJSON a second; more than 256 MB of memory, or
- * fewer than 25 MB a second and core, fail.
+ * fewer than 25 MB a second and core, fail. The process is started with the `flags`.
  */
 import { closeSync, mkdirSync, openSync, rmSync, writeSync } from "node:fs"
 import { join } from "node:path"
 import { DuckDBInstance } from "@duckdb/node-api"
 import * as Orders from "example-orders/Orders"
 import { fingerprint } from "./Cells.ts"
-import { type Copied, copy } from "./Copy.ts"
+import { type Copied, copy, heapFlags } from "./Copy.ts"
 import { metric, type Result, Steps } from "./harness.ts"
 import { withFolder } from "./Projects.ts"
 
@@ -163,6 +163,7 @@ export const run = (reduced: boolean): Promise<Result> =>
       ratios: {},
       rss_mb: rss,
       checked: checked && rss <= mostRss && rate >= leastRate,
-      fingerprints
+      fingerprints,
+      flags: heapFlags
     }
   })

@@ -35,6 +35,7 @@ const suites: ReadonlyArray<readonly [name: string, command: string]> = [
   ["Kafka benchmark", "node benchmarks/main.ts kafka --json"],
   ["live benchmark", "node benchmarks/main.ts live --json"],
   ["latency benchmark", "node benchmarks/main.ts latency --json"],
+  ["objects benchmark", "node benchmarks/main.ts objects --json"],
   ["S3 benchmark", "node benchmarks/main.ts s3 --json"]
 ]
 

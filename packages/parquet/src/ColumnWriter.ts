@@ -202,8 +202,12 @@ const makeUnsafe = ({
     const checked = schema.map((field) => check(field, columns[field.name], rowCount))
     const begin = bytes.offset
     splitOffsets.push(begin)
+    const chunks: Array<ColumnChunk> = []
     // Column by column, so that what one needs is free before the next.
-    const chunks = schema.flatMap((field, i) => chunksOf(field, checked[i]!, rowCount))
+    for (const [i, field] of schema.entries()) {
+      chunks.push(...chunksOf(field, checked[i]!, rowCount))
+      drain()
+    }
     let total = 0n
     for (const { meta_data: meta } of chunks) total += meta?.total_uncompressed_size ?? 0n
     writer.num_rows += BigInt(rowCount)
@@ -213,7 +217,6 @@ const makeUnsafe = ({
       num_rows: BigInt(rowCount),
       total_compressed_size: BigInt(bytes.offset - begin)
     })
-    drain()
   }
 
   const finish = (): FileSummary => {

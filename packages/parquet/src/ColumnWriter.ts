@@ -107,6 +107,9 @@ const problemOf = (type: ColumnType, value: unknown): string | undefined => {
   }
 }
 
+/** So many bytes are handed on before the next column. */
+const drained = 1 << 18
+
 const zstd = (page: Uint8Array): Uint8Array => zstdCompressSync(page)
 
 /** Opens a writer. */
@@ -206,8 +209,9 @@ const makeUnsafe = ({
     // Column by column, so that what one needs is free before the next.
     for (const [i, field] of schema.entries()) {
       chunks.push(...chunksOf(field, checked[i]!, rowCount))
-      drain()
+      if (bytes.index >= drained) drain()
     }
+    drain()
     let total = 0n
     for (const { meta_data: meta } of chunks) total += meta?.total_uncompressed_size ?? 0n
     writer.num_rows += BigInt(rowCount)

@@ -106,6 +106,7 @@ const dictionaryOf = <A extends string | number>(
     // Not worth it any more, whatever comes.
     if (count >= 4096 && 2 * once > whole && 2 * distinct.length > count) return undefined
   }
+  if (count === 0) return undefined
   const width = bitsOf(distinct.length)
   if (2 * (once + Math.ceil((count * width) / 8)) > whole) return undefined
   return { distinct, indexes: indexes.subarray(0, count) }

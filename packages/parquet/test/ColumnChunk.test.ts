@@ -1,9 +1,9 @@
 /** Text and wide integers come back as they were, whatever their number, their nulls and their pages, with exact bounds. */
 import { assert, describe, it } from "@effect/vitest"
-import { type Column, ColumnReader, ColumnWriter, type Field } from "@headrace/parquet"
+import { ColumnReader, ColumnWriter, type Field } from "@headrace/parquet"
 import { Effect } from "effect"
 
-const written = (type: Field.ColumnType, required: boolean, groups: ReadonlyArray<Column>) =>
+const written = (type: Field.ColumnType, required: boolean, groups: ReadonlyArray<Field.Column>) =>
   Effect.gen(function* () {
     const chunks: Array<Uint8Array> = []
     const schema: ReadonlyArray<Field.Field> = [{ name: "c", type, required }]

@@ -16,7 +16,7 @@ import * as S3ObjectStore from "@headrace/s3/S3ObjectStore"
 import { Effect, Layer, Redacted } from "effect"
 import { Order } from "example-orders/views"
 import * as S3 from "integration-suite/S3"
-import { peak } from "./Measure.ts"
+import { peak } from "./Peak.ts"
 
 export const bucket = "archive"
 

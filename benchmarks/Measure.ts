@@ -3,12 +3,13 @@
  * archive (`replay WORKERS`) or live from its log (`live`), so many rounds, and prints what it measured as JSON.
  */
 import { execFile } from "node:child_process"
-import { readFileSync, rmSync } from "node:fs"
+import { rmSync } from "node:fs"
 import { promisify } from "node:util"
 import { ViewStore } from "@headrace/core/ViewStore"
 import { Live, Replay } from "@headrace/kappa"
 import { Effect, Stream } from "effect"
 import { Project, Workers } from "headrace"
+import { peak } from "./Peak.ts"
 
 export interface Measured {
   /** By round: from opening the log, the archive and the store to the last commit. Threads are kept from round to round. */
@@ -49,12 +50,6 @@ export const cellsOf = (view: string) =>
       cell((JSON.parse(columns) as { readonly category: string }).category, windowStart).late++
     return [...counts].map(([name, { applied, late }]) => `${name} ${applied} ${late}`)
   })
-
-/** The peak of a process's own resident memory, in MB. (`getrusage` counts the peak of the parent before the child was executed.) */
-export const peak = (pid: number | "self" = "self"): number => {
-  const kilobytes = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]
-  return Number(kilobytes) / 1024
-}
 
 const run = (folder: string, { mode, rounds, workers }: Options): Promise<Measured> =>
   Effect.gen(function* () {

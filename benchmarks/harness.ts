@@ -18,6 +18,8 @@ export interface Result {
   /** Both sides' results were compared and are equal. */
   readonly checked: boolean
   readonly fingerprints: Readonly<Record<string, string>>
+  /** How our process was started, where that matters. */
+  readonly flags?: ReadonlyArray<string>
 }
 
 export const median = (values: ReadonlyArray<number>): number => {

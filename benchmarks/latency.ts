@@ -14,7 +14,7 @@ import * as Kafka from "integration-suite/Kafka"
 import { median, metric, type Result, Steps } from "./harness.ts"
 import * as Fresh from "./kafka/Fresh.ts"
 import { topic } from "./kafka/Records.ts"
-import { peak } from "./Measure.ts"
+import { peak } from "./Peak.ts"
 import { withFolder } from "./Projects.ts"
 
 /** How often the reader asks: what it adds to the latency, at most. */

@@ -8,6 +8,7 @@ const benches: Readonly<Record<string, () => Promise<{ readonly run: (reduced: b
   latency: () => import("./latency.ts"),
   live: () => import("./live.ts"),
   log: () => import("./log.ts"),
+  objects: () => import("./objects.ts"),
   replay: () => import("./replay.ts"),
   s3: () => import("./s3.ts")
 }

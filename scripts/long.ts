@@ -37,7 +37,8 @@ const suites: ReadonlyArray<readonly [name: string, command: string]> = [
   ["live benchmark", "node benchmarks/main.ts live --json"],
   ["latency benchmark", "node benchmarks/main.ts latency --json"],
   ["S3 benchmark", "node benchmarks/main.ts s3 --json"],
-  ["archive benchmark", "node benchmarks/main.ts archive --json"]
+  ["archive benchmark", "node benchmarks/main.ts archive --json"],
+  ["objects benchmark", "node benchmarks/main.ts objects --json"]
 ]
 
 const root = join(import.meta.dirname, "..")

@@ -14,7 +14,8 @@ import { Live, LiveOutput, Output, View } from "@headrace/kappa"
 import { Effect, Layer, Stream } from "effect"
 import { completedPerMinute } from "example-orders/views"
 import { fingerprint } from "../Cells.ts"
-import { cellsOf, type Measured, peak } from "../Measure.ts"
+import { cellsOf, type Measured } from "../Measure.ts"
+import { peak } from "../Peak.ts"
 
 export interface WithChanges extends Measured {
   /** Fingerprints of the table's rows, and of what the topic of the changes sums to; of one that has no topic, undefined. */

@@ -64,7 +64,7 @@ export interface Options extends Location {
   }
   /** Bad rows are kept below `_headrace/<name>/bad/`, or fail the sink. Default `keep`. */
   readonly bad?: "keep" | "fail"
-  /** Bytes of rows that aren't encoded yet, in memory. Default 64 MiB. */
+  /** Bytes of rows that aren't encoded yet, in memory. Default 32 MiB. */
   readonly bufferBytes?: number
   /** Uploads that are open at a time; one more ends the largest. Default 8. */
   readonly openFiles?: number

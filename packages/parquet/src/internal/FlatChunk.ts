@@ -45,6 +45,10 @@ const physicalOf = ({ type }: Field): Physical => {
 
 const two32 = 4294967296
 
+/** Page buffers between two chunks: a process may have many files open, but it encodes one row group after the other. */
+const spare: Array<Growing> = []
+const mostSpare = 32
+
 export class FlatChunk {
   readonly #field: Field
   readonly #compress: Pages.Compress
@@ -57,7 +61,7 @@ export class FlatChunk {
   #distinct: Array<Scalar> = []
   #indices = new Int32Array(0)
   #count = 0
-  readonly #plain = new Growing(1 << 12)
+  #plain = new Growing(0)
   #pages: Array<Pages.Page> = []
   #levels = new Uint8Array(0)
   #pageRows = 0
@@ -84,6 +88,7 @@ export class FlatChunk {
 
   /** Appends so many values. */
   append(column: Column | ByteRanges, count: number): void {
+    if (this.#plain.data.length === 0) this.#plain = spare.pop() ?? new Growing(1 << 12)
     this.#reserve(count)
     if ("ranges" in column) this.#appendRanges(column, count)
     else if (this.#field.type.kind === "binary") this.#appendBytes(column as ReadonlyArray<Uint8Array | null>, count)
@@ -334,11 +339,15 @@ export class FlatChunk {
   #begin(): void {
     this.#dictionary = this.#hopeful ? new Map() : undefined
     this.#distinct = []
+    this.#indices = new Int32Array(0)
     this.#count = 0
+    this.#levels = new Uint8Array(0)
     this.#pages = []
     this.#rows = 0
     this.#nulls = 0
     this.#min = undefined
     this.#max = undefined
+    if (spare.length < mostSpare && this.#plain.data.length <= 4 * pageBytes) spare.push(this.#plain)
+    this.#plain = new Growing(0)
   }
 }

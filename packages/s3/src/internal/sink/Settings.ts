@@ -50,7 +50,7 @@ const typeText = ({ type }: TopicSchema.ColumnSpec) => (type.kind === "decimal" 
 export const make = (options: Options): Effect.Effect<Settings, ObjectSinkError> =>
   Effect.gen(function* () {
     yield* checkLocation(options)
-    const { bad = "keep", bufferBytes = 64 << 20, format, groupRows = 65_536, late, name, openFiles = 8 } = options
+    const { bad = "keep", bufferBytes = 32 << 20, format, groupRows = 65_536, late, name, openFiles = 8 } = options
     const { path = "", prefix, roll = {} } = options
     const schema = "fingerprint" in options.schema ? options.schema : TopicSchema.make(options.schema)
     const { age = "10 minutes", bytes = 128 << 20, rows = Infinity } = roll

@@ -174,6 +174,20 @@ describe("PyIceberg", () => {
           again.summaries.map((summary) => summary["total-data-files"]),
           Array.from({ length: 14 }, (_, i) => `${Math.min(i + 1, 13)}`)
         )
+        // Two files are written anew, and replaced in one commit: the same rows in as many files.
+        const removed = (yield* Table.scan(table)).filter((task) => /2000[01]-1\.parquet$/.test(task.file.path))
+        const added: Array<NewFile> = []
+        for (const [i, { file }] of removed.entries()) {
+          const rewritten = { folder: location, key: `data/rewritten-${i}.parquet`, paths: [file.path] }
+          added.push({ ...(yield* run<NewFile>("merge", JSON.stringify(rewritten))), partition: file.partition })
+        }
+        assert.strictEqual(added.length, 2)
+        table = yield* Commit.replace(table, { removed, added })
+        const replaced = yield* run<Report>("read", metadataPath())
+        for (const same of ["rows", "total", "headers", "nulls"]) assert.deepStrictEqual(replaced[same], again[same])
+        assert.strictEqual(replaced["files"], 13)
+        assert.strictEqual(replaced.summaries.at(-1)!["operation"], "replace")
+        assert.strictEqual(replaced.summaries.at(-1)!["total-records"], "1210")
         if (process.env["HEADRACE_SHOW"] !== undefined) console.log(read, again["spec"], again["schema"])
       }).pipe(Effect.provide(FolderObjectStore.layer({ path: folder })))
     })

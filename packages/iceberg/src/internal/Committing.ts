@@ -184,6 +184,13 @@ const backOff = (attempt: number) =>
     ? Effect.void
     : Effect.flatMap(Random.nextBetween(1, 2 ** Math.min(attempt, 9)), (millis) => Effect.sleep(millis))
 
+const defaultRetries = 100
+
+const gaveUp = (table: Table.Table, retries: number) => {
+  const problem = `others committed first ${retries + 1} times`
+  return new IcebergError({ reason: new CommitConflict({ file: FileCatalog.metadataFile(table), problem }) })
+}
+
 /** Commits a snapshot: builds it, publishes it, and when others were first, builds it anew on theirs. */
 export const run = <E, R>(
   table: Table.Table,
@@ -199,9 +206,10 @@ export const run = <E, R>(
     const work: Work = { snapshotId, uuid, sync: Uuid.bytes(uuid), written: new Set(), manifests: 0 }
     yield* point("after-data")
 
+    const retries = options.retries ?? defaultRetries
     const attempts = Effect.gen(function* () {
       let base = table
-      for (let attempt = 1; attempt <= (options.retries ?? 100) + 1; attempt++) {
+      for (let attempt = 1; attempt <= retries + 1; attempt++) {
         if (options.validate !== undefined) yield* options.validate(base.metadata)
         const { inUse, next } = yield* prepare(base, work, options, build, attempt)
         const outcome = yield* Effect.uninterruptible(FileCatalog.publish(base, next, `${snapshotId}`))
@@ -219,12 +227,41 @@ export const run = <E, R>(
         yield* backOff(attempt)
         base = yield* FileCatalog.load(base)
       }
-      const problem = `others committed first ${(options.retries ?? 100) + 1} times`
-      return yield* new IcebergError({ reason: new CommitConflict({ file: FileCatalog.metadataFile(base), problem }) })
+      return yield* gaveUp(base, retries)
     })
     const isUnknown = (error: IcebergError | E) =>
       error instanceof IcebergError && error.reason._tag === "CommitUnknown"
     return yield* Effect.tapError(attempts, (error) =>
       isUnknown(error) ? Effect.void : Files.remove(table, work.written)
     )
+  })
+
+/**
+ * Commits metadata alone: `make` gives the next metadata at a time in epoch milliseconds, or nothing where there is nothing to change, and is
+ * asked again on what others commit first. Nothing but the metadata file is written.
+ */
+export const change = <E, R>(
+  table: Table.Table,
+  make: (base: Table.Table, at: number) => Effect.Effect<Metadata.TableMetadata | undefined, E, R>
+): Effect.Effect<Table.Table, IcebergError | E, ObjectStore | R> =>
+  Effect.gen(function* () {
+    const point = yield* CommitPoint
+    let base = table
+    for (let attempt = 1; attempt <= defaultRetries + 1; attempt++) {
+      const at = Math.max(yield* Clock.currentTimeMillis, base.metadata["last-updated-ms"])
+      const next = yield* make(base, at)
+      if (next === undefined) return base
+      const outcome = yield* Effect.uninterruptible(
+        FileCatalog.publish(base, next, `${Metadata.currentId(next) ?? "none"}`)
+      )
+      if (outcome === "committed") {
+        yield* point("after-metadata")
+        yield* FileCatalog.writeHint(base.prefix, base.version + 1)
+        yield* point("after-hint")
+        return { ...base, version: base.version + 1, metadata: next }
+      }
+      yield* backOff(attempt)
+      base = yield* FileCatalog.load(base)
+    }
+    return yield* gaveUp(base, defaultRetries)
   })

@@ -8,6 +8,8 @@ import { ObjectStore } from "@headrace/s3/ObjectStore"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
 import * as ExpirePlan from "./ExpirePlan.ts"
 import * as FileCatalog from "./FileCatalog.ts"
 import { type IcebergError, invalid } from "./IcebergError.ts"
@@ -114,4 +116,86 @@ export const expireSnapshots = Effect.fn("Maintenance.expireSnapshots")(function
   )
   yield* Files.remove(after, made.files)
   return { table: after, ...made }
+})
+
+/** What to remove. */
+export interface OrphanOptions {
+  /** How long a file must have been seen as an orphan before it goes. Longer than any commit can take, its data files included. */
+  readonly grace: Duration.Input
+  /** Only says what would go. */
+  readonly dryRun?: boolean
+}
+
+/** Keys of the object store: what was (or would be) deleted, and what waits until its grace period is over. */
+export interface Orphans {
+  readonly removed: ReadonlyArray<string>
+  readonly waiting: ReadonlyArray<string>
+}
+
+/** When each orphan was first seen, epoch milliseconds by key. */
+const Seen = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Int))
+const seenFile = "metadata/headrace-orphans.json"
+
+/** The keys of all files that any snapshot refers to. */
+const referenced = (table: Table.Table) =>
+  Effect.gen(function* () {
+    const paths = new Set<string>()
+    yield* eachFile(
+      table,
+      table.metadata.snapshots ?? [],
+      () => false,
+      (path) => paths.add(path)
+    )
+    return new Set(yield* Effect.forEach(paths, (path) => Files.keyOf(table, path)))
+  })
+
+/**
+ * Removes data files and manifests that no snapshot refers to. Object stores don't tell how old a file is in terms of our clock, so a run notes
+ * the orphans that it sees in `metadata/headrace-orphans.json`, and a later one deletes those that were noted a grace period ago and are
+ * orphans still. Only `data/**.parquet` and `metadata/*.avro` are looked at; metadata files always stay. Fails with `MissingFile`, `Corrupt`,
+ * `UnsupportedFormat` or `Store`; nothing was deleted then, unless the failure came from the deletion itself.
+ */
+export const removeOrphans = Effect.fn("Maintenance.removeOrphans")(function* (
+  table: Table.Table,
+  options: OrphanOptions
+): Effect.fn.Return<Orphans, IcebergError, ObjectStore> {
+  const store = yield* ObjectStore
+  const grace = Duration.toMillis(options.grace)
+  const used = yield* referenced(yield* FileCatalog.load(table))
+  const unused: Array<string> = []
+  for (const [folder, ending] of [
+    ["data/", ".parquet"],
+    ["metadata/", ".avro"]
+  ] as const) {
+    const prefix = Files.join(table.prefix, folder)
+    yield* store.list(prefix).pipe(
+      Stream.runForEach(({ key }) =>
+        Effect.sync(() => {
+          if (key.endsWith(ending) && !used.has(key)) unused.push(key)
+        })
+      ),
+      Effect.mapError(Files.storeError(prefix))
+    )
+  }
+  // What was committed while we listed is no orphan.
+  const newest = yield* referenced(yield* FileCatalog.load(table))
+  const orphans = unused.filter((key) => !newest.has(key))
+  const marks = Files.join(table.prefix, seenFile)
+  const noted = yield* store.get(marks).pipe(
+    Effect.map((bytes) => new TextDecoder().decode(bytes)),
+    Effect.catchReason("ObjectStoreError", "NotFound", () => Effect.succeed("{}")),
+    Effect.mapError(Files.storeError(marks))
+  )
+  // Notes that can't be read are only lost time: every orphan waits once more.
+  const seen = yield* Effect.orElseSucceed(Schema.decodeEffect(Seen)(noted), () => ({}))
+  const since = new Map<string, number>(Object.entries(seen))
+  const now = yield* Clock.currentTimeMillis
+  const isDue = (key: string) => (since.get(key) ?? now) + grace <= now && since.has(key)
+  const removed = orphans.filter(isDue)
+  const waiting = orphans.filter((key) => !isDue(key))
+  if (options.dryRun === true) return { removed, waiting }
+  yield* Effect.forEach(removed, (key) => Effect.mapError(store.delete(key), Files.storeError(key)), { discard: true })
+  const notes = JSON.stringify(Object.fromEntries(waiting.map((key) => [key, since.get(key) ?? now])))
+  yield* Effect.mapError(store.put(marks, new TextEncoder().encode(notes)), Files.storeError(marks))
+  return { removed, waiting }
 })

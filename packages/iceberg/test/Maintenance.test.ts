@@ -86,6 +86,40 @@ for (const [name, driver] of drivers) {
       })
     )
 
+    it.effect("removes orphans once they have been seen for the grace period, and nothing else", () =>
+      Effect.gen(function* () {
+        const prefix = "orphans"
+        const store = yield* ObjectStore
+        const table = yield* base(prefix)
+        yield* Effect.exit(Maintenance.expireSnapshots(table, all).pipe(dieAt("after-hint")))
+        yield* Effect.sleep(5)
+        yield* Effect.exit(Maintenance.expireSnapshots(table, { ...all, olderThan: 1 }).pipe(dieAt("after-hint")))
+        yield* store.put(`${prefix}/data/notes.txt`, new Uint8Array(1))
+        const loaded = yield* FileCatalog.load({ prefix })
+        const orphan = `${prefix}/data/f0.parquet`
+        const first = yield* Maintenance.removeOrphans(table, { grace: 40 })
+        assert.deepStrictEqual(first.removed, [])
+        assert.include(first.waiting, orphan)
+        const tooSoon = yield* Maintenance.removeOrphans(table, { grace: 60_000 })
+        assert.deepStrictEqual(tooSoon, first)
+        // A commit takes one of them back: it is no orphan any more.
+        const again = yield* Commit.append(loaded, { files: [file(4)] })
+        yield* Effect.sleep(50)
+        const dry = yield* Maintenance.removeOrphans(table, { grace: 40, dryRun: true })
+        assert.include(dry.removed, orphan)
+        assert.include(yield* data(prefix), "f0.parquet")
+        const fresh = `${prefix}/data/fresh.parquet`
+        yield* store.put(fresh, new Uint8Array(1))
+        const done = yield* Maintenance.removeOrphans(table, { grace: 40 })
+        assert.deepStrictEqual(done, { removed: dry.removed, waiting: [fresh] })
+        assert.deepStrictEqual(yield* data(prefix), [...live, "f4.parquet", "fresh.parquet", "notes.txt"].sort())
+        const newest = yield* FileCatalog.load({ prefix })
+        assert.deepStrictEqual(newest.metadata, again.metadata)
+        for (const snapshot of newest.metadata.snapshots!)
+          yield* Table.scan(newest, { snapshotId: snapshot["snapshot-id"] })
+      })
+    )
+
     for (const [point, version] of points) {
       it.effect(`killed at ${point}: committed, and every snapshot is whole`, () =>
         Effect.gen(function* () {

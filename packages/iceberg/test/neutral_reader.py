@@ -3,6 +3,7 @@
     write <folder>             Parquet files with field ids below <folder>/data; prints what a writer says of them, as JSON
     read <metadata.json>       prints what PyIceberg finds, as JSON
     merge <json>               writes the rows of the Parquet files {"paths"} into {"folder"}/{"key"}; prints what a writer says of it
+    evolved <metadata.json>    prints what PyIceberg finds after the columns were changed, as JSON
     append <metadata.json>     appends to the table with PyIceberg; prints the path of the new metadata file
 """
 
@@ -160,6 +161,22 @@ def read(metadata):
     }
 
 
+def evolved(metadata):
+    from pyiceberg.table import StaticTable
+
+    rows = StaticTable.from_metadata(metadata).scan().to_arrow()
+    kinds = {"large_string": "string"}
+    return {
+        "rows": len(rows),
+        "columns": rows.column_names,
+        "types": [kinds.get(str(t), str(t)) for t in rows.schema.types],
+        "nullFlags": rows["flag"].null_count,
+        "total": str(pc.sum(rows["total"]).as_py()),
+        "partition": str(rows.schema.field("__partition").type),
+        "cost": [pc.min(rows["cost"]).as_py(), pc.max(rows["cost"]).as_py()],
+    }
+
+
 def append(metadata):
     from pyiceberg.catalog.sql import SqlCatalog
 
@@ -171,4 +188,4 @@ def append(metadata):
 
 
 command, argument = sys.argv[1:]
-print(json.dumps({"write": write, "merge": merge, "read": read, "append": append}[command](argument)))
+print(json.dumps({"write": write, "merge": merge, "read": read, "evolved": evolved, "append": append}[command](argument)))

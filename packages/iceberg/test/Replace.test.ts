@@ -1,6 +1,6 @@
 /** Replacing files by others with the same rows: the rows of COMMIT.md for it, what conflicts, and races with appends. */
 import { assert, describe, it, layer } from "@effect/vitest"
-import { Commit, FileCatalog, Metadata, type NewFile, type Point, Scan, Table } from "@headrace/iceberg"
+import { Commit, FileCatalog, ManifestList, Metadata, type NewFile, type Point, Scan, Table } from "@headrace/iceberg"
 import { MemoryObjectStore, ObjectStore, ObjectStoreError, Unknown } from "@headrace/s3"
 import { Effect, Exit, Layer } from "effect"
 import { appendEach, create, dieAt, drivers, file, orphans, paths } from "./fixtures.ts"
@@ -206,6 +206,37 @@ describe("Commit.replace", () => {
       }
       assert.strictEqual((yield* FileCatalog.load(table)).version, 3)
       assert.deepStrictEqual(yield* orphans(table), [])
+    }).pipe(Effect.provide(MemoryObjectStore.layer))
+  )
+
+  it.effect("refuses delete files: by name where they were there, as a conflict where they came meanwhile", () =>
+    Effect.gen(function* () {
+      const store = yield* ObjectStore
+      const stale = yield* appendEach(yield* create("t"), 0, 5)
+      const removed = yield* tasks(stale, "f0", "f4")
+      const parent = Metadata.currentSnapshot(stale.metadata)!
+      const [first, ...rest] = yield* Table.manifests(stale, parent)
+      const sequenceNumber = stale.metadata["last-sequence-number"] + 1
+      const deletes = { ...first!, path: Table.pathOf(stale, "metadata/d.avro"), content: "deletes" as const }
+      const manifests = [first!, ...rest, { ...deletes, sequenceNumber }]
+      const parentId = parent["snapshot-id"]
+      const list = { snapshotId: 7, parentId, sequenceNumber, manifests, sync: new Uint8Array(16) }
+      yield* store.put("t/metadata/foreign.avro", ManifestList.write(list))
+      const foreign: Metadata.Snapshot = {
+        ...parent,
+        "snapshot-id": 7,
+        "parent-snapshot-id": parentId,
+        "sequence-number": sequenceNumber,
+        "manifest-list": Table.pathOf(stale, "metadata/foreign.avro")
+      }
+      yield* FileCatalog.publish(stale, Metadata.withSnapshot(stale.metadata, foreign, {}, "v6"), "7")
+      const options = { removed, added: [merged("m", 0, 4)] }
+      const meanwhile = yield* Effect.flip(Commit.replace(stale, options))
+      assert.strictEqual(meanwhile.reason._tag, "CommitConflict")
+      assert.include(meanwhile.message, "metadata/d.avro")
+      const known = yield* Effect.flip(Commit.replace(yield* FileCatalog.load(stale), options))
+      assert.strictEqual(known.reason._tag, "UnsupportedFormat")
+      assert.strictEqual((yield* FileCatalog.load(stale)).version, 7)
     }).pipe(Effect.provide(MemoryObjectStore.layer))
   )
 

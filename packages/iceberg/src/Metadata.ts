@@ -151,21 +151,28 @@ export const withSnapshot = (
   const id = added["snapshot-id"]
   const at = added["timestamp-ms"]
   const main = metadata.refs?.["main"]
-  const log = [
-    ...(metadata["metadata-log"] ?? []),
-    { "metadata-file": previousFile, "timestamp-ms": metadata["last-updated-ms"] }
-  ]
-  return {
+  const next = {
     ...metadata,
     "last-sequence-number": added["sequence-number"],
-    "last-updated-ms": at,
     properties: { ...metadata.properties, ...properties },
     "current-snapshot-id": id,
     snapshots: [...(metadata.snapshots ?? []), added],
     "snapshot-log": [...(metadata["snapshot-log"] ?? []), { "snapshot-id": id, "timestamp-ms": at }],
-    "metadata-log": log.slice(-metadataLogLimit),
     refs: { ...metadata.refs, main: { ...main, type: "branch", "snapshot-id": id } }
   }
+  return changed(next, metadata, at, previousFile)
+}
+
+/** Marks changed metadata with its time, and with the file that it follows. */
+export const changed = (
+  next: TableMetadata,
+  before: TableMetadata,
+  at: number,
+  previousFile: string
+): TableMetadata => {
+  const entry = { "metadata-file": previousFile, "timestamp-ms": before["last-updated-ms"] }
+  const log = [...(before["metadata-log"] ?? []), entry].slice(-metadataLogLimit)
+  return { ...next, "last-updated-ms": at, "metadata-log": log }
 }
 
 /** A snapshot id that the table doesn't hold, below 2⁵³. */

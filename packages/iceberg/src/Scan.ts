@@ -104,7 +104,7 @@ const fromStatistics = (file: DataFile, field: Field): Predicate.Range => {
 
 const fromPartition = (
   value: PartitionSpec.PartitionValue | undefined,
-  range: (value: Value) => readonly [Value, Value]
+  range: (value: Value) => readonly [Value | undefined, Value | undefined]
 ) => {
   if (value === undefined) return Predicate.unbounded
   if (value === null) return { mayBeNull: true, mayHaveValue: false }
@@ -150,6 +150,9 @@ export const needsManifest = (
         const decode = (bytes: Uint8Array | null, side: Bounds.Side) => {
           const value = bytes === null ? undefined : Bounds.decode(field.type, bytes, side)
           if (value === undefined || value instanceof Uint8Array || own) return value
+          // The text of a bound is cut, so what it begins with says nothing of where truncated text ends.
+          if (field.transform.kind === "truncate" && typeof value === "string")
+            return side === "lower" ? value : undefined
           return PartitionSpec.range(field, column!.type, value)[side === "lower" ? 0 : 1]
         }
         return {

@@ -1,38 +1,9 @@
 /** The rows of COMMIT.md, and races. */
 import { assert, describe, it, layer } from "@effect/vitest"
-import { Commit, CommitPoint, FileCatalog, IcebergError, Metadata, type Point, Table } from "@headrace/iceberg"
+import { Commit, FileCatalog, IcebergError, Metadata, type Point, Table } from "@headrace/iceberg"
 import { MemoryObjectStore, NoSpace, ObjectStore, ObjectStoreError, type Service, Unknown } from "@headrace/s3"
-import { Effect, Exit, Layer, Stream } from "effect"
-import { appendEach, create, drivers, file, paths } from "./fixtures.ts"
-
-const keys = (prefix: string) =>
-  Effect.gen(function* () {
-    const store = yield* ObjectStore
-    return (yield* Stream.runCollect(store.list(prefix))).map(({ key }) => key)
-  })
-
-/** All files that a table's snapshots refer to, and its metadata files. */
-const referenced = (table: Table.Table) =>
-  Effect.gen(function* () {
-    const out = new Set([`${table.prefix}/metadata/version-hint.text`])
-    for (let version = 1; version <= table.version; version++)
-      out.add(`${table.prefix}/metadata/v${version}.metadata.json`)
-    for (const snapshot of table.metadata.snapshots ?? []) {
-      out.add(yield* Table.keyOf(table, snapshot["manifest-list"]))
-      for (const manifest of yield* Table.manifests(table, snapshot)) out.add(yield* Table.keyOf(table, manifest.path))
-    }
-    return out
-  })
-
-const orphans = (table: Table.Table) =>
-  Effect.gen(function* () {
-    const used = yield* referenced(table)
-    return (yield* keys(`${table.prefix}/`)).filter((key) => !used.has(key))
-  })
-
-/** Dies when the commit reaches a point. */
-const dieAt = (point: Point) =>
-  Effect.provideService(CommitPoint, (at) => (at === point ? Effect.die(new Error(`killed at ${point}`)) : Effect.void))
+import { Effect, Exit, Layer } from "effect"
+import { appendEach, create, dieAt, drivers, file, orphans, paths } from "./fixtures.ts"
 
 class Fenced extends Error {
   readonly _tag = "Fenced"

@@ -3,7 +3,17 @@
  * `pnpm test:integration iceberg` makes the Python that `HEADRACE_PYTHON` names.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Commit, type Field, FileCatalog, Metadata, type NewFile, Predicate, Table } from "@headrace/iceberg"
+import {
+  Commit,
+  type Field,
+  FileCatalog,
+  Maintenance,
+  Metadata,
+  type NewFile,
+  Predicate,
+  SchemaUpdate,
+  Table
+} from "@headrace/iceberg"
 import { FolderObjectStore } from "@headrace/s3"
 import { Effect } from "effect"
 import { execFileSync } from "node:child_process"
@@ -20,6 +30,15 @@ interface Report {
   readonly summaries: ReadonlyArray<Readonly<Record<string, string>>>
   readonly partitions: ReadonlyArray<unknown>
   readonly manifests: number
+}
+interface Evolved {
+  readonly rows: number
+  readonly columns: ReadonlyArray<string>
+  readonly types: ReadonlyArray<string>
+  readonly nullFlags: number
+  readonly total: string
+  readonly partition: string
+  readonly cost: ReadonlyArray<number>
 }
 const run = <A>(command: string, argument: string): Effect.Effect<A> =>
   Effect.sync(() => {
@@ -174,6 +193,49 @@ describe("PyIceberg", () => {
           again.summaries.map((summary) => summary["total-data-files"]),
           Array.from({ length: 14 }, (_, i) => `${Math.min(i + 1, 13)}`)
         )
+        // Two files are written anew, and replaced in one commit: the same rows in as many files.
+        const removed = (yield* Table.scan(table)).filter((task) => /2000[01]-1\.parquet$/.test(task.file.path))
+        const added: Array<NewFile> = []
+        for (const [i, { file }] of removed.entries()) {
+          const rewritten = { folder: location, key: `data/rewritten-${i}.parquet`, paths: [file.path] }
+          added.push({ ...(yield* run<NewFile>("merge", JSON.stringify(rewritten))), partition: file.partition })
+        }
+        assert.strictEqual(added.length, 2)
+        table = yield* Commit.replace(table, { removed, added })
+        const replaced = yield* run<Report>("read", metadataPath())
+        for (const same of ["rows", "total", "headers", "nulls"]) assert.deepStrictEqual(replaced[same], again[same])
+        assert.strictEqual(replaced["files"], 13)
+        assert.strictEqual(replaced.summaries.at(-1)!["operation"], "replace")
+        assert.strictEqual(replaced.summaries.at(-1)!["total-records"], "1210")
+
+        // Old snapshots go, with the files that only they had; the rows stay.
+        yield* Effect.sleep(5)
+        const expired = yield* Maintenance.expireSnapshots(table, { olderThan: 1, retainLast: 2 })
+        table = expired.table
+        assert.isTrue(expired.snapshots.length > 5)
+        assert.isFalse(fs.existsSync(expired.files[0]!))
+        const fewer = yield* run<Report>("read", metadataPath())
+        for (const same of ["rows", "total", "headers", "nulls"]) assert.deepStrictEqual(fewer[same], again[same])
+        assert.strictEqual(fewer["files"], 13)
+        assert.strictEqual(fewer.summaries.length, 2)
+
+        // Columns change; every file is read as they are now.
+        table = yield* SchemaUpdate.commit(table, [
+          { kind: "rename", column: "price", to: "cost" },
+          { kind: "widen", column: "total", type: { kind: "decimal", precision: 20, scale: 2 } },
+          { kind: "widen", column: "__partition", type: { kind: "long" } },
+          { kind: "drop", column: "flag" },
+          { kind: "add", name: "flag", type: { kind: "string" } },
+          { kind: "move", column: "flag", after: undefined }
+        ])
+        const evolved = yield* run<Evolved>("evolved", metadataPath())
+        assert.deepStrictEqual(evolved.columns.slice(0, 5), ["flag", "category", "total", "ts", "cost"])
+        assert.deepStrictEqual(evolved.types.slice(0, 3), ["string", "string", "decimal128(20, 2)"])
+        assert.strictEqual(evolved.rows, 1210)
+        assert.strictEqual(evolved.nullFlags, 1210)
+        assert.strictEqual(evolved.total, again["total"])
+        assert.strictEqual(evolved.partition, "int64")
+        assert.deepStrictEqual(evolved.cost, [-12.5, 12.25])
         if (process.env["HEADRACE_SHOW"] !== undefined) console.log(read, again["spec"], again["schema"])
       }).pipe(Effect.provide(FolderObjectStore.layer({ path: folder })))
     })

@@ -1,7 +1,7 @@
 /** A table like the archive's, with files that only exist in its metadata. */
 import { FolderObjectStore, MemoryObjectStore, ObjectStore } from "@headrace/s3"
-import { Commit, type Field, FileCatalog, type NewFile, Table } from "@headrace/iceberg"
-import { Effect, Layer } from "effect"
+import { Commit, CommitPoint, type Field, FileCatalog, type NewFile, type Point, Table } from "@headrace/iceberg"
+import { Effect, Layer, Stream } from "effect"
 import * as fs from "node:fs/promises"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
@@ -77,6 +77,36 @@ export const paths = (table: Table.Table, options?: Parameters<typeof Table.scan
   Effect.map(Table.scan(table, options), (tasks) =>
     tasks.map(({ file }) => file.path.slice(file.path.lastIndexOf("/") + 1, -".parquet".length))
   )
+
+export const keys = (prefix: string) =>
+  Effect.gen(function* () {
+    const store = yield* ObjectStore
+    return (yield* Stream.runCollect(store.list(prefix))).map(({ key }) => key)
+  })
+
+/** All files that a table's snapshots refer to, and its metadata files. */
+const referenced = (table: Table.Table) =>
+  Effect.gen(function* () {
+    const out = new Set([`${table.prefix}/metadata/version-hint.text`])
+    for (let version = 1; version <= table.version; version++)
+      out.add(`${table.prefix}/metadata/v${version}.metadata.json`)
+    for (const snapshot of table.metadata.snapshots ?? []) {
+      out.add(yield* Table.keyOf(table, snapshot["manifest-list"]))
+      for (const manifest of yield* Table.manifests(table, snapshot)) out.add(yield* Table.keyOf(table, manifest.path))
+    }
+    return out
+  })
+
+/** Files that nothing of the table refers to, besides data files. */
+export const orphans = (table: Table.Table) =>
+  Effect.gen(function* () {
+    const used = yield* referenced(table)
+    return (yield* keys(`${table.prefix}/`)).filter((key) => !used.has(key))
+  })
+
+/** Dies when the commit reaches a point. */
+export const dieAt = (point: Point) =>
+  Effect.provideService(CommitPoint, (at) => (at === point ? Effect.die(new Error(`killed at ${point}`)) : Effect.void))
 
 export const temporaryFolder = Effect.acquireRelease(
   Effect.promise(() => fs.mkdtemp(path.join(tmpdir(), "headrace-iceberg-"))),

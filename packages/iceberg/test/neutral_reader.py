@@ -2,6 +2,8 @@
 
     write <folder>             Parquet files with field ids below <folder>/data; prints what a writer says of them, as JSON
     read <metadata.json>       prints what PyIceberg finds, as JSON
+    merge <json>               writes the rows of the Parquet files {"paths"} into {"folder"}/{"key"}; prints what a writer says of it
+    evolved <metadata.json>    prints what PyIceberg finds after the columns were changed, as JSON
     append <metadata.json>     appends to the table with PyIceberg; prints the path of the new metadata file
 """
 
@@ -69,35 +71,45 @@ def memory(value):
     return value
 
 
+def describe(folder, key, rows):
+    """Writes rows into a Parquet file, and gives what a writer says of it."""
+    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), f"{folder}/{key}", compression="snappy")
+    meta = pq.read_metadata(f"{folder}/{key}")
+    columns = []
+    for f in SCHEMA:
+        values = [r[f.name] for r in rows]
+        present = [v for v in values if v is not None]
+        i = int(f.metadata[b"PARQUET:field_id"])
+        if f.name == "__headers":
+            n = sum(max(1, len(v)) for v in values)
+            columns += [{"fieldId": j, "compressedSize": 9, "valueCount": n, "nullCount": 0, "min": "k", "max": "k"} for j in (13, 14)]
+            continue
+        columns.append({
+            "fieldId": i, "compressedSize": 9, "valueCount": len(values), "nullCount": len(values) - len(present),
+            "min": memory(min(present)), "max": memory(max(present)),
+        })
+    return {
+        "key": key,
+        "summary": {"fileSize": os.path.getsize(f"{folder}/{key}"), "rowCount": len(rows),
+                    "splitOffsets": [meta.row_group(0).column(0).dictionary_page_offset or 4], "columns": columns},
+    }
+
+
 def write(folder):
     out = []
     os.makedirs(f"{folder}/data")
     for day in range(20000, 20003):
         for partition in range(4):
             rows = [row(partition, day, i) for i in range(100)]
-            key = f"data/{day}-{partition}.parquet"
-            pq.write_table(pa.Table.from_pylist(rows, SCHEMA), f"{folder}/{key}", compression="snappy")
-            meta = pq.read_metadata(f"{folder}/{key}")
-            columns = []
-            for f in SCHEMA:
-                values = [r[f.name] for r in rows]
-                present = [v for v in values if v is not None]
-                i = int(f.metadata[b"PARQUET:field_id"])
-                if f.name == "__headers":
-                    n = sum(max(1, len(v)) for v in values)
-                    columns += [{"fieldId": j, "compressedSize": 9, "valueCount": n, "nullCount": 0, "min": "k", "max": "k"} for j in (13, 14)]
-                    continue
-                columns.append({
-                    "fieldId": i, "compressedSize": 9, "valueCount": len(values), "nullCount": len(values) - len(present),
-                    "min": memory(min(present)), "max": memory(max(present)),
-                })
-            out.append({
-                "key": key,
-                "partition": {"__partition": partition, "__arrived_day": day},
-                "summary": {"fileSize": os.path.getsize(f"{folder}/{key}"), "rowCount": 100,
-                            "splitOffsets": [meta.row_group(0).column(0).dictionary_page_offset or 4], "columns": columns},
-            })
+            made = describe(folder, f"data/{day}-{partition}.parquet", rows)
+            out.append(dict(made, partition={"__partition": partition, "__arrived_day": day}))
     return out
+
+
+def merge(text):
+    options = json.loads(text)
+    rows = [r for path in options["paths"] for r in pq.ParquetFile(path).read().to_pylist()]
+    return describe(options["folder"], options["key"], rows)
 
 
 def read(metadata):
@@ -149,6 +161,22 @@ def read(metadata):
     }
 
 
+def evolved(metadata):
+    from pyiceberg.table import StaticTable
+
+    rows = StaticTable.from_metadata(metadata).scan().to_arrow()
+    kinds = {"large_string": "string"}
+    return {
+        "rows": len(rows),
+        "columns": rows.column_names,
+        "types": [kinds.get(str(t), str(t)) for t in rows.schema.types],
+        "nullFlags": rows["flag"].null_count,
+        "total": str(pc.sum(rows["total"]).as_py()),
+        "partition": str(rows.schema.field("__partition").type),
+        "cost": [pc.min(rows["cost"]).as_py(), pc.max(rows["cost"]).as_py()],
+    }
+
+
 def append(metadata):
     from pyiceberg.catalog.sql import SqlCatalog
 
@@ -160,4 +188,4 @@ def append(metadata):
 
 
 command, argument = sys.argv[1:]
-print(json.dumps({"write": write, "read": read, "append": append}[command](argument)))
+print(json.dumps({"write": write, "merge": merge, "read": read, "evolved": evolved, "append": append}[command](argument)))

@@ -38,7 +38,7 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
         write: (bytes) =>
           Effect.suspend(() => {
             if (chunks === undefined) return Effect.fail(closed())
-            chunks.push(bytes.slice())
+            chunks.push(new Uint8Array(bytes))
             return Effect.void
           }),
         finish: Effect.suspend(() => {
@@ -71,11 +71,11 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
         checkKey(key),
         Effect.sync(() => headOf(key))
       ),
-    put: (key, bytes) => Effect.map(checkKey(key), () => store(key, bytes.slice())),
+    put: (key, bytes) => Effect.map(checkKey(key), () => store(key, new Uint8Array(bytes))),
     putIfAbsent: (key, bytes) =>
       Effect.map(checkKey(key), () => {
         if (objects.has(key)) return "exists"
-        store(key, bytes.slice())
+        store(key, new Uint8Array(bytes))
         return "created"
       }),
     getRanges: (key, ranges, options) =>
@@ -93,7 +93,7 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
     putIfMatch: (key, bytes, etag) =>
       Effect.map(checkKey(key), () => {
         if (headOf(key)?.etag !== etag) return "changed"
-        store(key, bytes.slice())
+        store(key, new Uint8Array(bytes))
         return "replaced"
       }),
     openWrite,

@@ -66,7 +66,16 @@ export const suite = <E>(
         const read = yield* store.get("copy/a")
         read[1] = 0
         assert.deepStrictEqual(yield* store.get("copy/a"), text("abc"))
-      })
+        // A Buffer's slice is a view.
+        const pooled = Buffer.from("xyz")
+        yield* store.put("copy/b", pooled)
+        const writer = yield* store.openWrite("copy/c")
+        yield* writer.write(pooled)
+        pooled[0] = 0
+        yield* writer.finish
+        assert.deepStrictEqual(yield* store.get("copy/b"), text("xyz"))
+        assert.deepStrictEqual(yield* store.get("copy/c"), text("xyz"))
+      }).pipe(Effect.scoped)
     )
 
     it.effect("answers NotFound for what is missing, and head undefined", () =>

@@ -1,4 +1,7 @@
 /** What a log on Kafka costs its brokers: how many requests a follow round sends, by what they ask. */
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { assert, it } from "@effect/vitest"
 import { OneLog } from "@headrace/archive"
 import { EventLog } from "@headrace/core/EventLog"
@@ -38,6 +41,10 @@ withBroker((brokers) => {
   it.live("a follow round asks once where its topic stands, and then only fetches", () =>
     Effect.gen(function* () {
       const counts = new Map<string, number>()
+      const folder = yield* Effect.acquireRelease(
+        Effect.sync(() => mkdtempSync(join(tmpdir(), "headrace-requests-"))),
+        (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
+      )
       const driver = Layer.effect(
         KafkaDriver,
         Client.make({ brokers }, (settings) => counting(transport(settings), counts))
@@ -72,7 +79,7 @@ withBroker((brokers) => {
         ])
       }).pipe(
         Effect.provide(
-          Layer.mergeAll(OneLog.layer, SqliteViewStore.layer({ path: ":memory:" })).pipe(
+          Layer.mergeAll(OneLog.layer, SqliteViewStore.layer({ path: join(folder, "views.db") })).pipe(
             Layer.provideMerge(KafkaLog.layer()),
             Layer.provideMerge(driver)
           )

@@ -146,9 +146,10 @@ export const make: Effect.Effect<Service, never, EventLog> = Effect.gen(function
   const archive = Option.getOrUndefined(yield* Effect.serviceOption(Archive))
 
   const describe = Effect.fn("OneLog.describe")(function* (topic: string) {
-    const tail = yield* Effect.mapError(log.describe(topic), wrap)
     const holding: Holding | undefined =
       archive === undefined ? undefined : yield* Effect.mapError(archive.holding(topic), wrap)
+    // After the archive: what is archived meanwhile isn't taken for a log that has lost it.
+    const tail = yield* Effect.mapError(log.describe(topic), wrap)
     if (holding !== undefined && holding.topicId !== tail.id)
       return yield* wrap(new TopicRecreated({ topic, archived: holding.topicId, current: tail.id }))
     for (const { end, partition } of tail.partitions) {

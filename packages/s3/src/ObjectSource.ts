@@ -291,6 +291,9 @@ const run = <A>(options: Options, form: Form): Stream.Stream<A, ObjectSourceErro
               object.broken = true
               if (object.table) object.seen = Math.min(object.seen, line)
               const detail = errorOf(key, line, failed).message
+              // What was read up to the checkpoint can't be read any more, so the rows behind it would be lost in silence.
+              if (object.seen < object.skip - (failed.kind === "changed" ? 0 : 1))
+                return Effect.fail(wrap(new ObjectChanged({ object: key, line: object.skip, detail: failed.detail })))
               return Effect.succeed(badRow(object.reader.rest(), line + 1, { code: "malformed", detail }))
             })
 

@@ -54,6 +54,8 @@ export const make = (cluster: Cluster, options: MemberOptions): Effect.Effect<Me
     let generation = none
     /** Partition counts as the leader used them; none for others. */
     let counts: Counts | undefined
+    /** What somebody in the group wants, whether it is there yet or not. */
+    let subscribed: ReadonlySet<string> = new Set()
 
     yield* Effect.addFinalizer(() =>
       // A static member comes back under its instance id; one that can't say good-bye is given up after its session's time.
@@ -113,7 +115,8 @@ export const make = (cluster: Cluster, options: MemberOptions): Effect.Effect<Me
             if (!(cause instanceof MalformedBytes || cause instanceof RangeError)) throw cause
             return yield* malformed(`a subscription of member "${memberId}" that can't be read`, cause.message)
           }
-        counts = yield* count(new Set(candidates.flatMap(({ topics }) => topics)))
+        subscribed = new Set(candidates.flatMap(({ topics }) => topics))
+        counts = yield* count(subscribed)
         return assignors[protocol](candidates, counts)
       })
 
@@ -184,7 +187,7 @@ export const make = (cluster: Cluster, options: MemberOptions): Effect.Effect<Me
     const watch = Effect.gen(function* () {
       const used = counts
       if (used === undefined) return
-      const now = yield* count(used.keys())
+      const now = yield* count(subscribed)
       if ([...now].some(([topic, partitions]) => used.get(topic) !== partitions)) yield* rejoin
     })
     const heartbeats = Effect.gen(function* () {

@@ -94,6 +94,7 @@ const round = (
   Effect.gen(function* () {
     const { cluster, links } = context
     const requests = new Map<string, Request>()
+    let again: Again | undefined
     for (const position of positions) {
       const { partition, topic } = position
       const known = yield* cluster.topic(links, topic)
@@ -105,7 +106,14 @@ const round = (
         return yield* new KafkaError({
           reason: new PartitionNotFound({ topic, partition, partitions: known.leaders.length })
         })
-      const address = yield* cluster.leader(links, topic, partition)
+      // A partition without a leader doesn't keep the others waiting.
+      const led = yield* Effect.result(cluster.leader(links, topic, partition))
+      if (Result.isFailure(led)) {
+        if (!(led.failure instanceof Again)) return yield* led.failure
+        again ??= led.failure
+        continue
+      }
+      const address = led.success
       const request = requests.get(addressText(address))
       if (request === undefined) requests.set(addressText(address), { address, positions: [position] })
       else request.positions.push(position)
@@ -116,7 +124,6 @@ const round = (
       { concurrency: "unbounded" }
     )
     const fetched: Array<Fetched> = []
-    let again: Again | undefined
     for (const result of results) {
       if (Result.isSuccess(result)) {
         fetched.push(...result.success.fetched)

@@ -34,6 +34,8 @@ export const make = (cluster: Cluster, options: MemberOptions): Effect.Effect<Me
     let intervalMillis = 3_000
     /** What is told again because it has changed. */
     let tell = true
+    /** All is told anew, for the assignment: the broker says it once, and its answer was lost or couldn't be used. */
+    let whole = false
 
     yield* Effect.addFinalizer(() => {
       const input = { group, memberId, instanceId, epoch: instanceId === null ? leaving : leavingForAWhile }
@@ -51,21 +53,23 @@ export const make = (cluster: Cluster, options: MemberOptions): Effect.Effect<Me
 
     const resolve = (assignment: ReadonlyArray<GroupApi.AssignedTopic>) =>
       Effect.gen(function* () {
-        const names = new Map<string, string>()
+        const names = new Map(Array.from(holdings.owned().values(), ({ id, topic }) => [id, topic]))
         for (const topic of topics) {
-          const known = yield* Effect.option(cluster.refresh(links, topic))
-          if (known._tag === "Some") names.set(known.value.id, topic)
+          const known = yield* Effect.catch(cluster.refresh(links, topic), (error) =>
+            error.reason._tag === "TopicNotFound" ? Effect.undefined : Effect.fail(error)
+          )
+          if (known !== undefined) names.set(known.id, topic)
         }
-        return Holdings.holds(
-          assignment.flatMap(({ id, partitions }) => {
-            const topic = names.get(id)
-            return topic === undefined ? [] : partitions.map((partition) => ({ id, topic, partition }))
-          })
-        )
+        const target = assignment.flatMap(({ id, partitions }) => {
+          const topic = names.get(id)
+          return topic === undefined ? [] : partitions.map((partition) => ({ id, topic, partition }))
+        })
+        // A broker may know of a topic later than the coordinator, or not any more: asked again, with the assignment.
+        return { target: Holdings.holds(target), complete: assignment.every(({ id }) => names.has(id)) }
       })
 
     const send = Effect.gen(function* () {
-      const first = epoch === joining
+      const first = epoch === joining || whole
       const told = first || tell
       tell = false
       const answer = yield* cluster
@@ -81,7 +85,7 @@ export const make = (cluster: Cluster, options: MemberOptions): Effect.Effect<Me
         .pipe(
           Effect.tapError(() =>
             Effect.sync(() => {
-              tell = told
+              whole = true
             })
           )
         )
@@ -94,7 +98,7 @@ export const make = (cluster: Cluster, options: MemberOptions): Effect.Effect<Me
       }
       // The member that had this instance id isn't given up yet.
       if (isPassing(code) || code === Code.unreleasedInstanceId) {
-        tell = told
+        whole = true
         cluster.forgetCoordinator("group", group)
         return yield* new Again({ reason: reasonOf(code, about, detail) })
       }
@@ -102,7 +106,13 @@ export const make = (cluster: Cluster, options: MemberOptions): Effect.Effect<Me
       memberId = answer.memberId
       epoch = answer.epoch
       intervalMillis = answer.intervalMillis
-      if (assignment !== undefined) yield* holdings.aim(yield* resolve(assignment))
+      // Until it is resolved: a failure asks for it again.
+      whole = assignment !== undefined
+      if (assignment !== undefined) {
+        const { complete, target } = yield* resolve(assignment)
+        whole = !complete
+        yield* holdings.aim(target)
+      }
     })
 
     const heartbeats = Effect.forever(

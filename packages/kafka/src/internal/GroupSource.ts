@@ -238,7 +238,11 @@ export const open = (
             }
             const result = yield* sink.transaction((transaction) =>
               Effect.tap(work(transaction), () =>
-                transaction.sendOffsets(Effect.andThen(ours, member.metadata), [upTo(batch.next)])
+                Effect.suspend(() => {
+                  // From here on the transaction says where the group is: a plain commit of what is before could take it back.
+                  tenancy.committed(batch.base)
+                  return transaction.sendOffsets(Effect.andThen(ours, member.metadata), [upTo(batch.next)])
+                })
               )
             )
             tenancy.committed(batch.next)

@@ -24,6 +24,16 @@ const outOfOrder = (prefix: string, before: string, key: string) =>
     })
   })
 
+/** A listing that ends early would pass for a whole one. */
+const brokenOff = (prefix: string) =>
+  new ObjectStoreError({
+    reason: new Unsupported({
+      key: prefix,
+      operation: "list",
+      cause: new Error("the server's listing breaks off without a token to go on by")
+    })
+  })
+
 const pages = <A>(
   client: Client,
   prefix: string,
@@ -57,7 +67,8 @@ const pages = <A>(
         while (!ended) {
           const page = yield* Effect.mapError(next, client.error(prefix, "list"))
           token = page.NextContinuationToken
-          ended = page.IsTruncated !== true || token === undefined
+          ended = page.IsTruncated !== true
+          if (!ended && token === undefined) return yield* brokenOff(prefix)
           const decode = decoder(page)
           const found = read(page, (text) => decode(text).slice(root))
           for (const entry of found) {

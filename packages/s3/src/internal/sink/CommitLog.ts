@@ -117,6 +117,13 @@ export const find = (place: Place, key: string): Effect.Effect<Uint8Array | unde
     Effect.mapError(failed(place.sink))
   )
 
+/** Whether a folder is the prefix of a sink of this name. */
+export const isPrefix = (place: Place, folder: string): Effect.Effect<boolean, ObjectSinkError> =>
+  Effect.map(
+    call(place, place.store.head(`${folder}/${folderOf(place.sink)}/commits/${pad(1)}.json`)),
+    (found) => found !== undefined
+  )
+
 /** Commit `n`, or `undefined` when there is none yet. */
 const load = (place: Place, n: number): Effect.Effect<Commit | undefined, ObjectSinkError> =>
   Effect.gen(function* () {

@@ -242,8 +242,9 @@ export class SinkState {
     const close = [...this.#full]
     const park: Array<OpenFile> = []
     for (const file of this.#files.values()) {
-      // The first of its rows can't be had again, and it is no more in memory: it can only be closed.
-      const stuck = file.parked && !file.inMemory
+      // Closed with any commit: when the first of its rows can't be had again and is no more in memory, and bad rows, which another codec may
+      // take for good ones after a restart and route elsewhere.
+      const stuck = file.kind === "bad" || (file.parked && !file.inMemory)
       if (stuck || ((all || file.due <= now) && close.length < limit)) close.push(file)
       else if (file.inMemory && (file.late || file.parked)) park.push(file)
     }

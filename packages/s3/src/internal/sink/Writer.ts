@@ -1,4 +1,5 @@
 /** The writer of a sink: batches in, commits out. One call at a time; after a failure, none. */
+import { randomUUID } from "node:crypto"
 import type { ColumnBatch } from "@headrace/core/Batch"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -6,7 +7,6 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
-import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { Broken, ObjectSinkError } from "../../ObjectSinkError.ts"
@@ -42,9 +42,9 @@ export const make = (
 ): Effect.Effect<Writer, ObjectSinkError, Scope.Scope> =>
   Effect.gen(function* () {
     const { bufferBytes, columns, fileBytes, format, groupRows, openFiles, path, rules } = settings
-    const drawn = yield* Random.nextIntBetween(0, 2 ** 48)
+    // An identity, and so not of a seed, which two processes may share.
     const opening = yield* takeOver(place, {
-      writer: drawn.toString(16).padStart(12, "0"),
+      writer: randomUUID(),
       path,
       columns,
       check: (head) => Settings.check(settings, head)

@@ -15,6 +15,8 @@ import { withBroker } from "./broker.ts"
 const all = Number(process.env["HEADRACE_MEMORY_BYTES"] ?? 2e9)
 /** Bun's collector lets go of what was read later, and Deno's sockets copy it once more, than Node's do. */
 const most = "Bun" in globalThis || "Deno" in globalThis ? 600e6 : 400e6
+/** Decompressing makes buffers as fast as a core can, and the collector takes its time over them. */
+const mostCompressed = most + 100e6
 const size = 1_000
 const batches = 250
 const perBatch = 1_000
@@ -56,12 +58,12 @@ const records = (compression: Compression) =>
 
 withBroker((brokers) => {
   for (const driver of ["@platformatic/kafka", "kafkajs"])
-    for (const [compression, wanted] of [
-      ["none", all],
-      ["zstd", all / 4]
+    for (const [compression, wanted, allowed] of [
+      ["none", all, most],
+      ["zstd", all / 4, mostCompressed]
     ] as const)
       it.live(
-        `${driver}: reads ${wanted / 1e9} GB with compression ${compression} through 64 MB in less than ${most / 1e6} MB`,
+        `${driver}: reads ${wanted / 1e9} GB with compression ${compression} through 64 MB in less than ${allowed / 1e6} MB`,
         () =>
           Effect.gen(function* () {
             const { admin } = yield* KafkaDriver
@@ -79,7 +81,7 @@ withBroker((brokers) => {
             )
             assert.isAtLeast(seen.bytes, wanted)
             assert.strictEqual(seen.records, seen.rounds * batches * perBatch)
-            assert.isBelow(seen.peak, most)
+            assert.isBelow(seen.peak, allowed)
           }).pipe(Effect.scoped, Effect.provide(Platformatic.layer({ brokers }))),
         600_000
       )

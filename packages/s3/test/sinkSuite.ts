@@ -105,6 +105,43 @@ export const sinkSuite = <E>(name: string, layer: Layer.Layer<ObjectStore, E>): 
         )
       }))
 
+    test("loses no row that another codec takes for a good one after a restart", () =>
+      Effect.gen(function* () {
+        const four = { ...options, roll: { rows: 4, age: "10 minutes" } as const }
+        const rest = Array.from({ length: 5 }, () => row(10 * hour))
+        yield* crashing(
+          Effect.gen(function* () {
+            const sink = yield* ObjectSink.make(four)
+            yield* sink.write({ batch: batchOf(0, 0, [row(3 * hour, { is: "poison" }), ...rest]) })
+            assert.strictEqual((yield* sink.report).commit, 2)
+          })
+        )
+        const sink = yield* ObjectSink.make(four)
+        const from = sink.start.get(0)!.next
+        yield* sink.write({ batch: batchOf(0, from, [row(3 * hour), ...rest].slice(from)) })
+        yield* sink.flush
+        const found = (yield* ids()).map((text) => text.slice(text.indexOf(" ") + 1)).sort()
+        assert.deepStrictEqual(
+          found,
+          Array.from({ length: 6 }, (_, i) => idOf(0, i))
+        )
+      }))
+
+    test("collects nothing of a sink of the same name below its prefix", () =>
+      Effect.gen(function* () {
+        const below = { ...options, prefix: "lake/eu" }
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const sink = yield* ObjectSink.make(below)
+            yield* sink.write({ batch: batchOf(0, 0, [row(0)]) })
+            yield* sink.flush
+          })
+        )
+        for (let i = 0; i < 2; i++) yield* Effect.scoped(ObjectSink.make(options))
+        assert.deepStrictEqual(yield* ObjectSink.collect(options), [])
+        assert.deepStrictEqual(yield* ids(below), ["hour=00 0/0"])
+      }))
+
     test("opens no file when the schema flips with every record, and none for each kind of batch", () =>
       Effect.gen(function* () {
         const rows = Array.from({ length: 1000 }, (_, i) => row(0, i % 2 === 0 ? { coupon: `c${i}` } : {}))

@@ -19,7 +19,7 @@ export interface Copied {
 }
 
 /** Without them Node lets its heap grow to a multiple of what is alive in it. */
-export const heapFlags: ReadonlyArray<string> = ["--max-semi-space-size=4", "--max-old-space-size=128"]
+export const heapFlags: ReadonlyArray<string> = ["--max-semi-space-size=2", "--max-old-space-size=80"]
 
 /** Copies `orders/` of the folder to `NAME/` in it. */
 export const copy = async (folder: string, name: string, path: string): Promise<Copied> => {

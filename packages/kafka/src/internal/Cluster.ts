@@ -34,7 +34,7 @@ export const isLost = ({ reason }: Again): boolean => reason._tag === "BrokerUna
 
 const broke = "the connection broke"
 
-const hungUp = /broke|closed|reset|hang up|not connected/i
+const hungUp = /broke|closed|reset|hang up|not connected|after end|ended|EPIPE/i
 
 /** What a listener may want that hangs up on a client without a word. */
 const hangUpHint = ({ sasl, tls }: Settings): string => {

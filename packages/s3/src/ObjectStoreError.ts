@@ -78,7 +78,7 @@ export class Unsupported extends Schema.TaggedError<Unsupported>()("Unsupported"
 }) {
   override get message(): string {
     const detail = this.cause instanceof Error ? ` (${this.cause.message})` : ""
-    return `this storage can't ${this.operation} "${this.key}"${detail}; use a file system with hard links, or an S3 bucket`
+    return `this storage can't ${this.operation} "${this.key}"${detail}; use a local file system with hard links, Amazon S3, or a server that passes the contract suite`
   }
 }
 
